@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef BASE_OS_H
+#define BASE_OS_H
+
+/*
+ * Every file, socket, clock, random and allocation call that can fail, in one
+ * table, so that a test can record calls or make any of them fail. Only os.c
+ * makes these calls; everything else calls through os(). Members keep the
+ * meaning, return values and errno of their POSIX namesakes, EINTR included.
+ * Wrappers below retry EINTR and short transfers.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <time.h>
+
+struct weir_err;
+struct dirent;
+
+struct os {
+	int (*open)(const char *path, int flags, mode_t mode); /* adds CLOEXEC */
+	int (*close)(int fd);
+	ssize_t (*pread)(int fd, void *buf, size_t n, off_t at);
+	ssize_t (*pwrite)(int fd, const void *buf, size_t n, off_t at);
+	ssize_t (*read)(int fd, void *buf, size_t n);
+	ssize_t (*write)(int fd, const void *buf, size_t n);
+	int (*fdatasync)(int fd);
+	int (*fsync)(int fd);
+	int (*ftruncate)(int fd, off_t length);
+	int (*fstat)(int fd, struct stat *st);
+	int (*stat)(const char *path, struct stat *st);
+	int (*rename)(const char *from, const char *to);
+	int (*unlink)(const char *path);
+	int (*rmdir)(const char *path);
+	int (*mkdir)(const char *path, mode_t mode);
+	int (*flock)(int fd, int op);
+	void *(*mmap)(size_t n, int prot, int flags, int fd, off_t at);
+	int (*munmap)(void *p, size_t n);
+	/* FUTEX_WAIT / FUTEX_WAKE on a word shared between processes; timeout
+	 * NULL waits for ever. */
+	int (*futex_wait)(const uint32_t *word, uint32_t seen,
+			  const struct timespec *timeout);
+	int (*futex_wake)(uint32_t *word, int n);
+	int (*clock_gettime)(clockid_t id, struct timespec *ts);
+	int (*random)(void *buf, size_t n); /* all n bytes or -1 */
+	void *(*realloc)(void *p, size_t n); /* n > 0; p NULL allocates */
+};
+
+/* The table in use. os_set is for tests, before other threads run; NULL puts
+ * the real one back. os_real is the real one, to be wrapped. */
+const struct os *os(void);
+void os_set(const struct os *table);
+const struct os *os_real(void);
+
+/* Allocation: NULL and errno ENOMEM on failure. mem_free(NULL) is legal. The
+ * must_ forms abort the process with a message: for small, bounded, start-up
+ * allocations of the command line only, never in core/store or core/bus. */
+void *mem_new(size_t n);  /* zeroed */
+void *mem_resize(void *p, size_t n);
+char *mem_dup(const char *p, size_t n); /* adds a NUL */
+void mem_free(void *p);
+void *must_mem(size_t n);
+char *must_dup(const char *s);
+
+/* Whole transfers. 0, or WEIR_EIO/WEIR_ENOSPC (ENOSPC, EDQUOT) with err naming
+ * path and offset. os_pread_upto returns how many bytes there were. */
+int os_pread_all(int fd, const char *path, void *buf, size_t n, uint64_t at,
+		 struct weir_err *err); /* end of file is WEIR_EDAMAGE */
+int64_t os_pread_upto(int fd, const char *path, void *buf, size_t n,
+		      uint64_t at, struct weir_err *err);
+int os_pwrite_all(int fd, const char *path, const void *buf, size_t n,
+		  uint64_t at, struct weir_err *err);
+int os_zero_fill(int fd, const char *path, uint64_t from, uint64_t to,
+		 struct weir_err *err); /* real zero bytes, by pwrite */
+int os_sync_data(int fd, const char *path, struct weir_err *err);
+int os_sync_folder(const char *path, struct weir_err *err); /* open+fsync */
+
+/* Opens, with O_CLOEXEC. fd >= 0, or a code (WEIR_ENOTFOUND for ENOENT,
+ * WEIR_EDENIED for EACCES/EPERM/EROFS). */
+int os_open(const char *path, int flags, mode_t mode, struct weir_err *err);
+void os_close(int fd); /* -1 is legal; errors are ignored */
+
+/* A whole small file (at most max bytes) into fresh memory with a NUL added;
+ * the caller frees *out with mem_free. */
+int os_read_file(char **out, size_t *len, const char *path, size_t max,
+		 struct weir_err *err);
+
+/* Replaces a file atomically: temporary file beside it, fdatasync, rename,
+ * folder sync. */
+int os_replace_file(const char *path, const void *p, size_t n, mode_t mode,
+		    struct weir_err *err);
+
+/* Makes a folder and its missing parents, each synced into its parent; one
+ * that exists is fine. */
+int os_make_folders(const char *path, mode_t mode, struct weir_err *err);
+
+/* Names in a folder but . and .., sorted; *out is one allocation to be freed
+ * with mem_free (an array of pointers, then the names). */
+int os_list_folder(char ***out, size_t *n, const char *path,
+		   struct weir_err *err);
+
+bool os_exists(const char *path);
+
+/* An absolute form of path (lexical: against the working folder, . and ..
+ * resolved as text). The caller frees. */
+int os_absolute(char **out, const char *path, struct weir_err *err);
+
+#endif

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+/*
+ * An opened store: identity, writer's lock, journal, `live` page and the heads
+ * of all aggregates. One struct store is used by one thread at a time, but for
+ * store_commit, store_last, store_wait and the functions of reader.h on
+ * readers of their own, which any thread may call.
+ */
+
+#include <stdbool.h>
+#include <weir/types.h>
+#include "store/record.h"
+
+struct store;
+
+enum store_flag {
+	STORE_WRITE = 1 << 0,  /* take LOCK, recover, allow commits */
+	STORE_CREATE = 1 << 1  /* with WRITE: make a store that is missing */
+};
+
+struct store_options {
+	int flags;		     /* enum store_flag */
+	int64_t lock_wait_us;	     /* 0: the default, 5 s; -1: don't wait */
+	uint64_t first_segment_bytes; /* 0: 1 MiB; for tests: at least 64 KiB */
+	uint64_t max_segment_bytes;   /* 0: 256 MiB */
+};
+
+/* Opens. Errors: WEIR_ENOTFOUND (no store there), WEIR_EUNREACH (LOCK held:
+ * msg names the holder's pid and program), WEIR_EDAMAGE (file and offset),
+ * WEIR_EIO ... A reader (no STORE_WRITE) writes nothing, ever. */
+int store_open(struct store **out, const char *dir,
+	       const struct store_options *o, struct weir_err *err);
+void store_close(struct store *s);
+
+/* Gives up the writer's LOCK and becomes a reader of the same store. */
+int store_end_writing(struct store *s, struct weir_err *err);
+
+const char *store_dir(const struct store *s);
+const uint8_t *store_id(const struct store *s); /* 16 bytes */
+uint64_t store_epoch(const struct store *s);	/* the last writer's */
+
+/* What recovery did: bytes of a torn tail that were cut (kept aside under the
+ * path), 0 when nothing was. */
+uint64_t store_cut_bytes(const struct store *s, const char **kept_at);
+
+/* The last committed sequence this handle knows; 0 in an empty store. */
+uint64_t store_last(const struct store *s);
+
+/* Readers: takes in what was published since. Returns 0 or a code. */
+int store_refresh(struct store *s, struct weir_err *err);
+
+/* Waits until sequence is committed (and refreshes), at most timeout_us (-1:
+ * for ever) or until stop_fd (or -1) is readable. 0, WEIR_EUNREACH (timed
+ * out), WEIR_ESTOPPED. */
+int store_wait(struct store *s, uint64_t sequence, int64_t timeout_us,
+	       int stop_fd, struct weir_err *err);
+
+/* ---- writing ------------------------------------------------------------ */
+
+struct receipt {
+	uint64_t sequence, version, position;
+	int64_t committed_at;
+	uint8_t event_id[16];
+	uint8_t hash[RECORD_DIGEST];
+	bool duplicate; /* the event_id was there with the same content: these
+			 * are the original's numbers */
+};
+
+/*
+ * Commits the drafts, all or nothing, and returns when they are durable and
+ * published; receipts[i] answers drafts[i]. Drafts are checked here
+ * (record_check). Errors leave the store unchanged: WEIR_EINPUT (err->offset
+ * is not set; err->sequence is the index of the draft + 1), WEIR_ECONFLICT
+ * (expected version: err->version is the present one; or event_id seen with
+ * other content), WEIR_ENOSPC (heals), WEIR_EIO and WEIR_EFAILED (the writer
+ * has failed: reopen). A commit in which every draft is a duplicate writes
+ * nothing; one in which some are and others not is WEIR_ECONFLICT.
+ */
+int store_commit(struct store *s, struct receipt *receipts,
+		 struct record_draft *drafts, size_t n, struct weir_err *err);
+
+/*
+ * Commits several independent commits with one write and one sync (a group):
+ * commit i is drafts[first[i]] .. drafts[first[i + 1] - 1], first has n + 1
+ * entries. Each commit stands alone: results[i].code says what became of it.
+ * Returns 0 when the group was written (or nothing was left to write), else
+ * the code that refused all of it. Used by import.
+ */
+int store_commit_group(struct store *s, struct receipt *receipts,
+		       struct weir_err *results, struct record_draft *drafts,
+		       const size_t *first, size_t n, struct weir_err *err);
+
+/* ---- heads -------------------------------------------------------------- */
+
+struct head {
+	uint64_t position; /* frame of the newest record */
+	uint64_t version;
+	uint64_t sequence;
+	bool archived;
+};
+
+/* WEIR_ENOTFOUND when there is no such aggregate (err may be NULL). */
+int store_head(struct store *s, struct head *out, struct weir_str type,
+	       struct weir_str id, struct weir_err *err);
+
+/* All aggregates sorted by type, then id (bytes). Reserved ones ($...) are
+ * left out unless reserved is true. The callback returns 0 to go on; another
+ * value ends the walk and is returned. Names live during the call. */
+int store_each(struct store *s, bool reserved,
+	       int (*fn)(void *cookie, struct weir_str type, struct weir_str id,
+			 const struct head *head),
+	       void *cookie);
+uint64_t store_aggregates(struct store *s, bool reserved);
+
+/* ---- checking ----------------------------------------------------------- */
+
+struct check_report {
+	uint64_t segments, groups, records, aggregates, bytes;
+	uint8_t store_root[RECORD_DIGEST];
+};
+
+/* Reads everything again with pread: segment headers, chained CRCs, frame
+ * CRCs, payload, body and record hashes, sequence and version numbering,
+ * prev/skip, subtree nodes, frontiers. The first fault is WEIR_EDAMAGE naming
+ * file and offset. progress (may be NULL) gets bytes done and in all. */
+int store_check(struct store *s, struct check_report *out,
+		void (*progress)(void *cookie, uint64_t done, uint64_t all),
+		void *cookie, struct weir_err *err);
+
+#endif

@@ -1,0 +1,5 @@
+# SPDX-License-Identifier: MIT
+weirincludedir = $(includedir)/weir
+weirinclude_HEADERS = \
+	include/weir/sink.h \
+	include/weir/types.h

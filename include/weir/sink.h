@@ -1,0 +1,394 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WEIR_SINK_H
+#define WEIR_SINK_H
+
+/*
+ * The plugin ABI: the only header (with types.h) that a sink plugin needs.
+ * weir-sink(3) is the manual and holds a complete plugin.
+ *
+ * A plugin is a shared object that exports one function, weir_sink_plugin(),
+ * which returns a constant descriptor. The host (weir) loads it with
+ * RTLD_NOW | RTLD_LOCAL, reads abi_major first and refuses another major.
+ * Members are only ever appended to the structs below; each carries its size,
+ * and a reader uses no member past the size it was given.
+ *
+ * Division of work: the host reads the journal, sorts, folds state, filters,
+ * coalesces, retries, backs off, bisects, parks and counts. The plugin opens
+ * its target, applies one batch atomically and says how far the target is
+ * durable and which record is bad. A plugin never sleeps for its own reasons,
+ * starts threads, prints, or installs signal handlers.
+ *
+ * Threads: all calls on one sink come one at a time. Different sinks of one
+ * plugin may be called from different threads at once.
+ */
+
+#include <weir/types.h>
+
+#include <sys/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define WEIR_SINK_ABI_MAJOR 0u
+#define WEIR_SINK_ABI_MINOR 1u
+
+/* ---- capabilities, needs ------------------------------------------------ */
+
+enum weir_sink_cap {
+	/* deliver applies all of a batch or nothing of it */
+	WEIR_SINK_TXN = 1u << 0,
+	/* the cursor is stored by the plugin, atomically with the data; resume
+	 * must be there. Without it the host keeps the cursor in a file. */
+	WEIR_SINK_HOLDS_CURSOR = 1u << 1,
+	/* only the newest record of an aggregate in a batch matters; the host
+	 * leaves out the others */
+	WEIR_SINK_COALESCE = 1u << 2,
+	/* several lanes may be open at once */
+	WEIR_SINK_MULTI_LANE = 1u << 3,
+	/* what deliver calls durable may still be lost by the peer */
+	WEIR_SINK_LOSSY = 1u << 4,
+	/* a replay writes the target anew from the beginning and swaps it in
+	 * when it has caught up; replay from a given sequence is refused */
+	WEIR_SINK_REWRITES = 1u << 5
+};
+
+enum weir_sink_need {
+	WEIR_SINK_NEED_JSON = 1u << 0,	/* record->json, record->merkle_root */
+	WEIR_SINK_NEED_STATE = 1u << 1, /* record->state, state_json, first_* */
+	WEIR_SINK_NEED_TYPES = 1u << 2	/* host->column_type is used */
+};
+
+/* ---- results ------------------------------------------------------------ */
+
+/* What became of a call. */
+enum weir_sink_class {
+	WEIR_SINK_OK = 0,
+	/* may succeed later; counts as an attempt; after the sink's limit the
+	 * record named (or found by bisection) is parked */
+	WEIR_SINK_RETRY = 1,
+	/* the target could not be reached; retried for ever, not counted */
+	WEIR_SINK_NOT_CONNECTED = 2,
+	/* credentials, rights, a full disk, another store's target: paused
+	 * with the hint, probed every five minutes, heals by itself */
+	WEIR_SINK_BLOCKED = 3,
+	/* can never succeed: bad_sequence names the record, or 0 and the host
+	 * finds it by bisection; its aggregate is parked */
+	WEIR_SINK_REJECT = 4,
+	/* the target is gone for good; the sink is disabled */
+	WEIR_SINK_GONE = 5
+};
+
+/* Filled by the plugin; the memory is the caller's, zeroed before the call. */
+struct weir_sink_result {
+	size_t struct_size;
+	uint64_t durable_sequence; /* all up to here is durable in the target */
+	uint64_t bad_sequence;	   /* the record that was refused, or 0 */
+	int64_t retry_after_us;	   /* the target asked to wait so long, or 0 */
+	char code[32];		   /* SQLSTATE, HTTP status, errno name */
+	char column[256];	   /* column or field in question */
+	char message[1024];	   /* what happened: one lower-case sentence */
+	char hint[512];		   /* how to mend it */
+};
+
+/* ---- options ------------------------------------------------------------ */
+
+enum weir_sink_option_type {
+	WEIR_OPT_STRING = 0,
+	WEIR_OPT_PATH = 1,	 /* made absolute by the host when configured */
+	WEIR_OPT_UINT = 2,	 /* decimal, 0 to 2^63-1 */
+	WEIR_OPT_BOOL = 3,	 /* true | false; on the command line a flag */
+	WEIR_OPT_ENUM = 4,	 /* one of the words in arg, split by | */
+	WEIR_OPT_DURATION = 5,	 /* number with us, ms, s, m or h; given to the
+				  * plugin as decimal microseconds */
+	WEIR_OPT_LIST = 6	 /* may be given many times; values in order */
+};
+
+enum weir_sink_option_flag {
+	WEIR_OPT_REQUIRED = 1u << 0,
+	WEIR_OPT_SECRET = 1u << 1,    /* never shown; env:NAME, file:PATH work */
+	WEIR_OPT_RELOADABLE = 1u << 2 /* reload applies a change */
+};
+
+/* One row of a plugin's option table. Strings are static. */
+struct weir_sink_option {
+	const char *name; /* lower-case words joined by '-'; NULL ends a table */
+	uint32_t type;	  /* enum weir_sink_option_type */
+	uint32_t flags;	  /* enum weir_sink_option_flag, or-ed */
+	const char *dflt; /* value when not given, or NULL for none */
+	const char *arg;  /* placeholder in help; for ENUM the words */
+	const char *help; /* one sentence */
+};
+
+/* A value as configured. An option without value and default is left out;
+ * a LIST option stands once per value. Secrets are resolved. */
+struct weir_sink_setting {
+	const char *name;
+	const char *value;
+};
+
+/* ---- host services ------------------------------------------------------ */
+
+enum weir_level {
+	WEIR_ERROR = 0,
+	WEIR_WARN = 1,
+	WEIR_INFO = 2,
+	WEIR_DEBUG = 3,
+	WEIR_TRACE = 4
+};
+
+/*
+ * File calls with the meaning of their POSIX namesakes (0 or a count, or -1
+ * with errno set; never short: read_at returns less than asked only at the
+ * end of the file, write_at writes all or fails). Sinks that write files use
+ * these and no others, so that a host can make any of them fail.
+ */
+struct weir_sink_files {
+	size_t struct_size;
+	int (*open)(void *cookie, const char *path, int flags, mode_t mode);
+	int (*close)(void *cookie, int fd);
+	ssize_t (*read_at)(void *cookie, int fd, void *buf, size_t n, off_t at);
+	ssize_t (*write_at)(void *cookie, int fd, const void *buf, size_t n,
+			    off_t at);
+	int (*sync_data)(void *cookie, int fd);
+	int (*sync_folder)(void *cookie, const char *path);
+	int (*truncate)(void *cookie, int fd, off_t length);
+	off_t (*size)(void *cookie, int fd);
+	int (*rename)(void *cookie, const char *from, const char *to);
+	int (*unlink)(void *cookie, const char *path);
+	int (*make_folder)(void *cookie, const char *path, mode_t mode);
+};
+
+enum weir_type_source {
+	WEIR_TYPE_NONE = 0,	/* nothing known: infer from the value */
+	WEIR_TYPE_MAPPED = 1,	/* mapped for this plugin */
+	WEIR_TYPE_BASE = 2,	/* mapped for all plugins */
+	WEIR_TYPE_DECLARED = 3	/* declared by the aggregate's schema */
+};
+
+/*
+ * What the host does for a plugin. Valid from open to close. Every function
+ * takes the cookie given here first and may be called from the thread that
+ * called the plugin.
+ */
+struct weir_sink_host {
+	size_t struct_size;
+	uint32_t abi_major, abi_minor;
+	void *cookie;
+
+	/* A message of the plugin; one line, no newline at its end. */
+	void (*diag)(void *cookie, enum weir_level level, const char *msg);
+
+	/* A line of the log sink: goes where diag goes whatever the diag level;
+	 * control characters must be escaped by the caller. */
+	void (*emit)(void *cookie, enum weir_level level, const char *line,
+		     size_t len);
+
+	/* Microseconds since 1970 UTC; microseconds of a clock that never
+	 * steps. */
+	int64_t (*now_us)(void *cookie);
+	int64_t (*monotonic_us)(void *cookie);
+
+	/* Allocation that a host can make fail; resize(NULL, n) allocates. */
+	void *(*resize)(void *cookie, void *p, size_t n);
+	void (*release)(void *cookie, void *p);
+
+	const struct weir_sink_files *files;
+
+	/* The datatype mapped or declared for a field, written to out as a
+	 * NUL-ended lower-case string ("numeric(10,2)"). Returns where it comes
+	 * from; WEIR_TYPE_NONE leaves out empty. */
+	enum weir_type_source (*column_type)(void *cookie,
+					     struct weir_str aggregate_type,
+					     struct weir_str field, char out[64]);
+
+	/* Decode a raw JSON string (with its quotes) into UTF-8. Returns the
+	 * length, which is at most raw.len; out has room for raw.len bytes. */
+	size_t (*json_string)(void *cookie, struct weir_str raw, char *out);
+
+	/* RFC 3339 UTC with microseconds and Z, 27 characters and NUL. */
+	void (*time_text)(void *cookie, int64_t us, char out[28]);
+
+	/* SHA-256 of n bytes. */
+	void (*sha256)(void *cookie, const void *p, size_t n, uint8_t out[32]);
+};
+
+/* ---- records and batches ------------------------------------------------ */
+
+/* One top-level member of an aggregate's state. */
+struct weir_sink_member {
+	struct weir_str name; /* decoded UTF-8 */
+	uint32_t kind;	      /* enum weir_kind */
+	struct weir_str raw;  /* the value's JSON text, as it came */
+};
+
+enum weir_sink_record_flag {
+	WEIR_RECORD_END_OF_COMMIT = 1u << 0
+};
+
+/* A committed record. All pointers live until deliver returns. */
+struct weir_sink_record {
+	uint32_t op;	/* enum weir_op */
+	uint32_t flags; /* enum weir_sink_record_flag */
+	uint64_t sequence;
+	uint64_t version;
+	struct weir_str aggregate_type;
+	struct weir_str aggregate_id;
+	struct weir_str event_type;
+	uint8_t event_id[16];
+	int64_t created_at;   /* microseconds since 1970 UTC */
+	int64_t committed_at; /* the same */
+	struct weir_str group, user; /* issued_by; data NULL when there is none */
+	const struct weir_str *tags;
+	size_t ntags;
+	uint32_t content; /* enum weir_content */
+	struct weir_str payload;
+	struct weir_str correlation_id, causation_id, traceparent;
+	uint8_t hash[32];
+
+	/* NEED_JSON */
+	uint8_t merkle_root[32]; /* of the aggregate at this version */
+	struct weir_str json;	 /* the EventRecord, compact, one line */
+
+	/* NEED_STATE: the fold of versions 1 to this one, first-seen order */
+	int64_t first_at;	    /* created_at of the aggregate's version 1 */
+	struct weir_str first_user; /* its issued_by.user, or absent */
+	const struct weir_sink_member *state;
+	size_t nstate;
+	struct weir_str state_json; /* the same as one JSON object */
+};
+
+enum weir_sink_batch_flag {
+	/* records at or below what the target has seen are sent again: take
+	 * version >= instead of > */
+	WEIR_BATCH_REPLAY = 1u << 0,
+	/* the last batch of a replay: swap in what was written anew */
+	WEIR_BATCH_REPLAY_END = 1u << 1,
+	/* a probe of one record after a failure */
+	WEIR_BATCH_PROBE = 1u << 2
+};
+
+/* What deliver is handed. Lives until deliver returns. */
+struct weir_sink_batch {
+	size_t struct_size;
+	uint32_t flags;
+	uint32_t lane;
+	uint64_t epoch;	  /* fences an older runner: a target that has seen a
+			   * higher one refuses with BLOCKED */
+	uint32_t attempt; /* 0 for the first */
+	uint32_t reserved;
+	uint64_t through_sequence; /* the cursor to store with this batch */
+	uint64_t parked;	   /* parked aggregates, to store with it */
+	int64_t deadline_us;	   /* on the host's monotonic clock */
+	int stop_fd;		   /* becomes readable when deliver should end */
+	uint32_t nrecords;	   /* may be 0: only the cursor moves */
+	const struct weir_sink_record *const *records;
+};
+
+/* What a target knows about how far it is. */
+struct weir_sink_cursor {
+	size_t struct_size;
+	uint32_t found; /* 0: the target holds no cursor, the rest is unset */
+	uint32_t lane;
+	uint8_t store_id[16];
+	char sink[64]; /* NUL-ended */
+	uint64_t sequence;
+	uint64_t epoch;
+	uint64_t parked;
+};
+
+/* What open is handed. Strings live until close. */
+struct weir_sink_open {
+	size_t struct_size;
+	const char *sink; /* the sink's name */
+	uint8_t store_id[16];
+	char store_uuid[37]; /* the same as text */
+	const struct weir_sink_setting *settings;
+	size_t nsettings;
+	const struct weir_sink_host *host;
+};
+
+/* The question a plan answers: a field's column is to get this datatype. */
+struct weir_sink_plan {
+	size_t struct_size;
+	struct weir_str aggregate_type;
+	struct weir_str field;
+	const char *datatype;
+	uint32_t apply; /* 0: only say; 1: do it if no value is lost */
+};
+
+/* ---- the descriptor ----------------------------------------------------- */
+
+/*
+ * Callbacks return enum weir_sink_class and fill the result when it is not
+ * OK. Only open, deliver and close must be there.
+ */
+struct weir_sink_plugin {
+	uint32_t abi_major, abi_minor; /* WEIR_SINK_ABI_MAJOR, _MINOR */
+	size_t struct_size;	       /* sizeof(struct weir_sink_plugin) */
+	const char *name;	       /* [a-z][a-z0-9-]*, at most 31 */
+	const char *version;
+	const char *summary;	       /* one sentence */
+	uint32_t capabilities;
+	uint32_t needs;
+	const struct weir_sink_option *options; /* ended by a NULL name */
+
+	/* Looks at the settings alone, no I/O: all errors at once in message,
+	 * joined by "; ". The host has checked types and what is required. */
+	int (*validate)(const struct weir_sink_open *o,
+			struct weir_sink_result *res);
+
+	/* Prepares a sink. It may connect now or at the first resume, deliver or
+	 * probe, and connects again in deliver after a loss. *out is handed to
+	 * every later call; set only on OK. */
+	int (*open)(void **out, const struct weir_sink_open *o,
+		    struct weir_sink_result *res);
+
+	/* Reads the target's cursor for a lane, finishing or undoing first what
+	 * a crash left half done. Must be there with HOLDS_CURSOR. */
+	int (*resume)(void *sink, uint32_t lane, struct weir_sink_cursor *out,
+		      struct weir_sink_result *res);
+
+	/* Applies a batch. On OK durable_sequence is through_sequence (or less,
+	 * for a target that acknowledges later: see flush). On anything else a
+	 * TXN plugin has changed nothing. */
+	int (*deliver)(void *sink, const struct weir_sink_batch *batch,
+		       struct weir_sink_result *res);
+
+	/* Waits until all that was delivered is durable, or the deadline. */
+	int (*flush)(void *sink, int64_t deadline_us,
+		     struct weir_sink_result *res);
+
+	/* Is the target there and usable? Changes nothing that lasts. */
+	int (*probe)(void *sink, struct weir_sink_result *res);
+
+	/* A mapping changes. OK: message says what was or would be done.
+	 * REJECT: nothing was changed, hint says what would have to happen. */
+	int (*plan)(void *sink, const struct weir_sink_plan *plan,
+		    struct weir_sink_result *res);
+
+	/* A replay begins: the target's cursor goes back to before sequence
+	 * (1 for REWRITES); data already there stays until replaced. */
+	int (*rewind)(void *sink, uint64_t sequence,
+		      struct weir_sink_result *res);
+
+	/* Files were rotated or reloadable settings changed: open files anew.
+	 * o is NULL when only files are to be reopened. */
+	int (*reload)(void *sink, const struct weir_sink_open *o,
+		      struct weir_sink_result *res);
+
+	/* Ends a sink and frees it. What was not delivered stays undone. */
+	void (*close)(void *sink);
+};
+
+/* The one symbol a plugin exports. */
+#if defined(__GNUC__)
+__attribute__((visibility("default")))
+#endif
+const struct weir_sink_plugin *
+weir_sink_plugin(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
