@@ -264,8 +264,14 @@ enum weir_sink_batch_flag {
 	WEIR_BATCH_REPLAY = 1u << 0,
 	/* the last batch of a replay: swap in what was written anew */
 	WEIR_BATCH_REPLAY_END = 1u << 1,
-	/* a probe of one record after a failure */
-	WEIR_BATCH_PROBE = 1u << 2
+	/* a part of a batch that failed, or a single record of it, is tried */
+	WEIR_BATCH_PROBE = 1u << 2,
+	/* records of an aggregate that was parked, at or below the target's
+	 * cursor (through_sequence is that cursor): they were never applied and
+	 * are to be applied whatever the cursor says. Each such batch has an
+	 * epoch of its own, above all before it, so a target that already holds
+	 * this epoch has applied the batch. */
+	WEIR_BATCH_PARKED = 1u << 3
 };
 
 /* What deliver is handed. Lives until deliver returns. */
@@ -277,7 +283,10 @@ struct weir_sink_batch {
 			   * higher one refuses with BLOCKED */
 	uint32_t attempt; /* 0 for the first */
 	uint32_t reserved;
-	uint64_t through_sequence; /* the cursor to store with this batch */
+	uint64_t through_sequence; /* the cursor to store with this batch; a
+				    * record below the target's own cursor was
+				    * applied before and is left out, but for
+				    * REPLAY and PARKED */
 	uint64_t parked;	   /* parked aggregates, to store with it */
 	int64_t deadline_us;	   /* on the host's monotonic clock */
 	int stop_fd;		   /* becomes readable when deliver should end */
