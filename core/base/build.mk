@@ -3,14 +3,20 @@ noinst_LTLIBRARIES += core/libcore.la
 core_libcore_la_CPPFLAGS = $(CORE_CPPFLAGS)
 core_libcore_la_LIBADD = $(CORE_LIBS)
 core_libcore_la_SOURCES = \
+	core/base/buf.c \
 	core/base/buf.h \
 	core/base/clock.h \
 	core/base/diag.h \
 	core/base/digest.h \
+	core/base/err.c \
 	core/base/err.h \
 	core/base/json.h \
 	core/base/must.h \
 	core/base/must.c \
+	core/base/mem.c \
+	core/base/os.c \
 	core/base/os.h \
+	core/base/os_file.c \
+	core/base/str.c \
 	core/base/str.h \
 	core/base/uuid.h

@@ -18,7 +18,6 @@
 #include <time.h>
 
 struct weir_err;
-struct dirent;
 
 struct os {
 	int (*open)(const char *path, int flags, mode_t mode); /* adds CLOEXEC */
@@ -47,6 +46,8 @@ struct os {
 	int (*clock_gettime)(clockid_t id, struct timespec *ts);
 	int (*random)(void *buf, size_t n); /* all n bytes or -1 */
 	void *(*realloc)(void *p, size_t n); /* n > 0; p NULL allocates */
+	ssize_t (*getdents)(int fd, void *buf, size_t n); /* getdents64(2) */
+	char *(*getcwd)(char *buf, size_t n);
 };
 
 /* The table in use. os_set is for tests, before other threads run; NULL puts

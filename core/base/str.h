@@ -8,6 +8,8 @@
 #include <stdint.h>
 #include <weir/types.h>
 
+
+
 struct weir_str str_of(const char *s); /* NULL gives an absent one */
 #define STR(lit) ((struct weir_str){(lit), sizeof(lit) - 1})
 bool str_eq(struct weir_str a, struct weir_str b);
@@ -17,6 +19,10 @@ int str_cmp(struct weir_str a, struct weir_str b); /* bytes, then length */
 /* Length of the valid UTF-8 prefix (RFC 3629: no surrogates, no overlong
  * forms); equals s.len when all is valid. */
 size_t str_utf8_valid(struct weir_str s);
+
+/* Length (1 to 4) of the valid sequence that begins at p, 0 when the n bytes
+ * there begin with none. */
+size_t str_utf8_one(const char *p, size_t n);
 
 /* The code point at *at, which moves behind it; s must be valid UTF-8. */
 uint32_t str_utf8_next(struct weir_str s, size_t *at);
@@ -50,7 +56,8 @@ bool str_match(struct weir_str pattern, struct weir_str s);
 const char *str_nearest(const char *s, const char *const *words);
 
 /* The value made safe for one line of a terminal or diag: control characters
- * as \n, \t, \xHH; at most max bytes of s, then "...". Returns out. */
+ * and invalid bytes as \n, \t, \r, \xHH; cut with "..." at its end where cap
+ * (the size of out) is too small. Returns out, ended by NUL. */
 const char *str_show(char *out, size_t cap, struct weir_str s);
 
 #endif

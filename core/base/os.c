@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The table of calls that can fail, and the wrappers that finish what the
+ * kernel may leave half done. This is the only file of core that opens, syncs,
+ * renames or truncates; os_file.c builds whole-file steps on the wrappers.
+ *
+ * 1. The table's functions do one call each and keep errno.
+ * 2. The wrappers retry EINTR and short transfers, and nothing else: a failed
+ *    sync is reported at once and never repeated.
+ */
+#include "base/os.h"
+
+#include "base/err.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define ZEROS_LEN (64u << 10)
+
+/* ---- the real calls ----------------------------------------------------- */
+
+static int
+real_open(const char *path, int flags, mode_t mode)
+{
+	return open(path, flags | O_CLOEXEC, mode);
+}
+
+static int
+real_fstat(int fd, struct stat *st)
+{
+	return fstat(fd, st);
+}
+
+static int
+real_stat(const char *path, struct stat *st)
+{
+	return stat(path, st);
+}
+
+static void *
+real_mmap(size_t n, int prot, int flags, int fd, off_t at)
+{
+	return mmap(NULL, n, prot, flags, fd, at);
+}
+
+/* No FUTEX_PRIVATE_FLAG: the word may lie in a page that processes share. */
+static int
+real_futex_wait(const uint32_t *word, uint32_t seen,
+		const struct timespec *timeout)
+{
+	return (int)syscall(SYS_futex, word, FUTEX_WAIT, seen, timeout, NULL,
+			    0);
+}
+
+static int
+real_futex_wake(uint32_t *word, int n)
+{
+	return (int)syscall(SYS_futex, word, FUTEX_WAKE, n, NULL, NULL, 0);
+}
+
+static int
+real_random(void *buf, size_t n)
+{
+	char *at = buf;
+
+	while (n > 0) {
+		ssize_t got = getrandom(at, n, 0);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return -1;
+		at += got;
+		n -= (size_t)got;
+	}
+	return 0;
+}
+
+static ssize_t
+real_getdents(int fd, void *buf, size_t n)
+{
+	return (ssize_t)syscall(SYS_getdents64, fd, buf, n);
+}
+
+static const struct os real = {
+	.open = real_open,
+	.close = close,
+	.pread = pread,
+	.pwrite = pwrite,
+	.read = read,
+	.write = write,
+	.fdatasync = fdatasync,
+	.fsync = fsync,
+	.ftruncate = ftruncate,
+	.fstat = real_fstat,
+	.stat = real_stat,
+	.rename = rename,
+	.unlink = unlink,
+	.rmdir = rmdir,
+	.mkdir = mkdir,
+	.flock = flock,
+	.mmap = real_mmap,
+	.munmap = munmap,
+	.futex_wait = real_futex_wait,
+	.futex_wake = real_futex_wake,
+	.clock_gettime = clock_gettime,
+	.random = real_random,
+	.realloc = realloc,
+	.getdents = real_getdents,
+	.getcwd = getcwd,
+};
+
+static const struct os *current = &real;
+
+const struct os *
+os(void)
+{
+	return current;
+}
+
+void
+os_set(const struct os *table)
+{
+	current = table != NULL ? table : &real;
+}
+
+const struct os *
+os_real(void)
+{
+	return &real;
+}
+
+/* ---- whole transfers ---------------------------------------------------- */
+
+int64_t
+os_pread_upto(int fd, const char *path, void *buf, size_t n, uint64_t at,
+	      struct weir_err *err)
+{
+	size_t done = 0;
+
+	while (done < n) {
+		ssize_t got = os()->pread(fd, (char *)buf + done, n - done,
+					  (off_t)(at + done));
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0) {
+			int rc = err_sys(err, "cannot read %s at byte %llu",
+					 path, (unsigned long long)(at + done));
+			if (err != NULL)
+				err->offset = at + done;
+			return rc;
+		}
+		if (got == 0)
+			break;
+		done += (size_t)got;
+	}
+	return (int64_t)done;
+}
+
+int
+os_pread_all(int fd, const char *path, void *buf, size_t n, uint64_t at,
+	     struct weir_err *err)
+{
+	int64_t got = os_pread_upto(fd, path, buf, n, at, err);
+
+	if (got < 0)
+		return (int)got;
+	if ((uint64_t)got == n)
+		return 0;
+	err_set(err, WEIR_EDAMAGE,
+		"%s ends at byte %llu, but %zu bytes must stand at byte %llu",
+		path, (unsigned long long)(at + (uint64_t)got), n,
+		(unsigned long long)at);
+	if (err != NULL)
+		err->offset = at + (uint64_t)got;
+	return WEIR_EDAMAGE;
+}
+
+int
+os_pwrite_all(int fd, const char *path, const void *buf, size_t n, uint64_t at,
+	      struct weir_err *err)
+{
+	size_t done = 0;
+
+	while (done < n) {
+		ssize_t put = os()->pwrite(fd, (const char *)buf + done,
+					   n - done, (off_t)(at + done));
+		if (put < 0 && errno == EINTR)
+			continue;
+		if (put <= 0) {
+			if (put == 0)
+				errno = EIO;
+			int rc = err_sys(err, "cannot write %s at byte %llu",
+					 path, (unsigned long long)(at + done));
+			if (err != NULL)
+				err->offset = at + done;
+			return rc;
+		}
+		done += (size_t)put;
+	}
+	return 0;
+}
+
+int
+os_zero_fill(int fd, const char *path, uint64_t from, uint64_t to,
+	     struct weir_err *err)
+{
+	static const char zeros[ZEROS_LEN];
+
+	while (from < to) {
+		size_t n =
+			to - from < ZEROS_LEN ? (size_t)(to - from) : ZEROS_LEN;
+		int rc = os_pwrite_all(fd, path, zeros, n, from, err);
+		if (rc != 0)
+			return rc;
+		from += n;
+	}
+	return 0;
+}
+
+int
+os_sync_data(int fd, const char *path, struct weir_err *err)
+{
+	int rc;
+
+	do
+		rc = os()->fdatasync(fd);
+	while (rc != 0 && errno == EINTR);
+	return rc == 0 ? 0 : err_sys(err, "cannot sync %s", path);
+}
+
+int
+os_sync_folder(const char *path, struct weir_err *err)
+{
+	int fd = os_open(path, O_RDONLY | O_DIRECTORY, 0, err);
+	int rc;
+
+	if (fd < 0)
+		return fd;
+	do
+		rc = os()->fsync(fd);
+	while (rc != 0 && errno == EINTR);
+	if (rc != 0)
+		rc = err_sys(err, "cannot sync the folder %s", path);
+	os_close(fd);
+	return rc;
+}
+
+int
+os_open(const char *path, int flags, mode_t mode, struct weir_err *err)
+{
+	int fd;
+
+	do
+		fd = os()->open(path, flags, mode);
+	while (fd < 0 && errno == EINTR);
+	if (fd >= 0)
+		return fd;
+	return err_sys(err, "cannot %s %s",
+		       flags & O_CREAT ? "open or create" : "open", path);
+}
+
+void
+os_close(int fd)
+{
+	int keep = errno;
+
+	/* Linux has closed the descriptor also when close says EINTR. */
+	if (fd >= 0)
+		os()->close(fd);
+	errno = keep;
+}
+
+bool
+os_exists(const char *path)
+{
+	struct stat st;
+
+	return os()->stat(path, &st) == 0;
+}
