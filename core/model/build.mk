@@ -2,4 +2,8 @@
 core_libcore_la_SOURCES += \
 	core/model/config.h \
 	core/model/draft.h \
-	core/model/fold.h
+	core/model/fold.c \
+	core/model/fold.h \
+	core/model/fold_cache.c \
+	core/model/hash.c \
+	core/model/hash.h
