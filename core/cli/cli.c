@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MIT */
+#include "cli/cli.h"
+
+#include "base/err.h"
+#include "base/os.h"
+#include "base/str.h"
+#include "model/config.h"
+#include "store/store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+int
+cli_duration(int64_t *us, const char *text, const char *what,
+	     struct weir_err *err)
+{
+	static const struct {
+		const char *unit;
+		uint64_t us;
+	} units[] = {{"us", 1},
+		     {"ms", 1000},
+		     {"s", 1000000},
+		     {"m", 60000000},
+		     {"h", 3600000000u}};
+	size_t digits = strspn(text, "0123456789");
+	uint64_t n;
+
+	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+		if (strcmp(text + digits, units[i].unit) != 0)
+			continue;
+		if (str_u64(&n, (struct weir_str){text, digits}) != 0 ||
+		    n > (uint64_t)INT64_MAX / units[i].us)
+			break;
+		*us = (int64_t)(n * units[i].us);
+		return 0;
+	}
+	return err_set(err, WEIR_EUSAGE,
+		       "%s takes a number with us, ms, s, m or h (such as "
+		       "500ms), not \"%s\"",
+		       what, text);
+}
+
+int
+cli_data_dir(struct cli *c, const char **out, struct weir_err *err)
+{
+	const char *dir = cli_get(c, "data-dir");
+	const char *path = cli_get(c, "config");
+	struct config *config = NULL;
+	int rc;
+
+	if (c->dir != NULL) {
+		*out = c->dir;
+		return 0;
+	}
+	if (dir == NULL)
+		dir = getenv("WEIR_DATA_DIR");
+	if ((dir == NULL || *dir == '\0') && path != NULL) {
+		rc = config_load(&config, path, NULL, err);
+		if (rc != 0)
+			return rc;
+		dir = config_get(config, "data_dir");
+	}
+	if (dir == NULL || *dir == '\0')
+		dir = "./.weir";
+	rc = os_absolute(&c->dir, dir, err);
+	config_free(config);
+	if (rc == 0)
+		*out = c->dir;
+	return rc;
+}
+
+int
+cli_config(struct cli *c, struct config **out, struct weir_err *err)
+{
+	const char *dir;
+	int rc = 0;
+
+	if (c->config == NULL) {
+		rc = cli_data_dir(c, &dir, err);
+		if (rc == 0)
+			rc = config_load(&c->config, cli_get(c, "config"), dir,
+					 err);
+	}
+	if (rc == 0)
+		*out = c->config;
+	return rc;
+}
+
+int
+cli_open_read(struct cli *c, struct store **out, struct weir_err *err)
+{
+	struct store_options o = {0};
+	const char *dir;
+	int rc = cli_data_dir(c, &dir, err);
+
+	return rc != 0 ? rc : store_open(out, dir, &o, err);
+}
+
+int
+cli_open_write(struct cli *c, struct store **out, struct weir_err *err)
+{
+	struct store_options o = {.flags = STORE_WRITE | STORE_CREATE};
+	const char *dir, *kept;
+	int rc = cli_data_dir(c, &dir, err);
+
+	if (rc == 0)
+		rc = store_open(out, dir, &o, err);
+	if (rc == 0 && store_cut_bytes(*out, &kept) > 0)
+		cli_warn(c,
+			 "%llu bytes of an unfinished append were cut off "
+			 "the journal and kept in %s",
+			 (unsigned long long)store_cut_bytes(*out, &kept),
+			 kept);
+	return rc;
+}
+
+int
+cli_ask(struct cli *c, const char *fmt, ...)
+{
+	char text[1024], answer[16];
+	va_list ap;
+	ssize_t n;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	if (cli_has(c, "dry-run")) {
+		if (!c->json)
+			buf_printf(&c->out, "would %s\n", text);
+		return 0;
+	}
+	if (cli_has(c, "yes") || !c->in_tty)
+		return 1;
+	out_flush(c, NULL);
+	fprintf(stderr, "%s? [y/N] ", text);
+	fflush(stderr);
+	n = os()->read(STDIN_FILENO, answer, sizeof(answer));
+	return n > 0 && (answer[0] == 'y' || answer[0] == 'Y');
+}
+
+/* ---- signals: a pipe that the handler writes to -------------------------- */
+
+static int stop_pipe[2] = {-1, -1};
+static volatile sig_atomic_t stop_signal;
+
+static void
+on_signal(int sig)
+{
+	int saved = errno;
+	ssize_t n;
+
+	stop_signal = sig;
+	n = write(stop_pipe[1], "", 1);
+	(void)n;
+	errno = saved;
+}
+
+int
+cli_stop_fd(void)
+{
+	struct sigaction sa = {.sa_handler = on_signal};
+
+	if (stop_pipe[0] >= 0)
+		return stop_pipe[0];
+	if (pipe2(stop_pipe, O_CLOEXEC | O_NONBLOCK) != 0)
+		return -1;
+	sigaction(SIGINT, &sa, NULL);
+	sigaction(SIGTERM, &sa, NULL);
+	return stop_pipe[0];
+}
+
+int
+cli_stopped(void)
+{
+	return stop_signal;
+}

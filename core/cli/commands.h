@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CLI_COMMANDS_H
+#define CLI_COMMANDS_H
+
+/* The command families, each exported by the file of its name. */
+
+#include "cli/cli.h"
+
+extern const struct cli_command basics_commands[];
+
+/* The command `plugin NAME` made from a plugin's option table; kept for the
+ * process's life. */
+int plugin_command(const struct cli_command **out, const char *name,
+		   struct weir_err *err);
+
+#endif
