@@ -1,1 +1,8 @@
 # SPDX-License-Identifier: MIT
+dist_noinst_SCRIPTS += \
+	contrib/check \
+	contrib/dpkg-events \
+	contrib/quickstart
+EXTRA_DIST += \
+	contrib/cppcheck.txt \
+	contrib/packages.sh
