@@ -10,7 +10,11 @@ core_libcore_la_SOURCES = \
 	core/base/digest.h \
 	core/base/err.c \
 	core/base/err.h \
+	core/base/json.c \
 	core/base/json.h \
+	core/base/json_text.h \
+	core/base/json_walk.c \
+	core/base/json_write.c \
 	core/base/must.h \
 	core/base/must.c \
 	core/base/mem.c \

@@ -8,8 +8,6 @@
 #include <stdint.h>
 #include <weir/types.h>
 
-
-
 struct weir_str str_of(const char *s); /* NULL gives an absent one */
 #define STR(lit) ((struct weir_str){(lit), sizeof(lit) - 1})
 bool str_eq(struct weir_str a, struct weir_str b);
