@@ -3,3 +3,19 @@
 SINK_CPPFLAGS = -I$(top_srcdir)/include -I$(top_srcdir)/plugins
 SINK_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared \
 	-export-symbols-regex '^weir_sink_plugin$$'
+SINK_LIBS = plugins/common/libcommon.la
+
+noinst_LTLIBRARIES += plugins/common/libcommon.la
+plugins_common_libcommon_la_CPPFLAGS = $(SINK_CPPFLAGS)
+plugins_common_libcommon_la_SOURCES = \
+	plugins/common/columns.h \
+	plugins/common/columns.c \
+	plugins/common/ident.h \
+	plugins/common/ident.c \
+	plugins/common/result.h \
+	plugins/common/result.c \
+	plugins/common/sqltypes.h \
+	plugins/common/sqltypes.c \
+	plugins/common/sqlfits.c \
+	plugins/common/text.h \
+	plugins/common/text.c

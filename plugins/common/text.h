@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef COMMON_TEXT_H
+#define COMMON_TEXT_H
+
+/*
+ * Memory of a plugin, from the host's allocator: a growable text with a
+ * maximum, and an arena whose pieces live until it is cleared.
+ */
+
+#include <stdbool.h>
+#include <weir/sink.h>
+
+/* After a failure (no memory, or the maximum would be passed) appends do
+ * nothing and failed stays set until text_clear: check once at the end. The
+ * bytes are always ended by NUL once something was appended. */
+struct text {
+	const struct weir_sink_host *host;
+	char *data;
+	size_t len, cap, max;
+	bool failed;
+};
+
+void text_init(struct text *t, const struct weir_sink_host *host, size_t max);
+void text_fini(struct text *t);
+void text_clear(struct text *t);
+void text_add(struct text *t, const void *p, size_t n);
+void text_puts(struct text *t, const char *s);
+void text_str(struct text *t, struct weir_str s);
+void text_fmt(struct text *t, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+/* "name" with its quotes, for SQL. */
+void text_ident(struct text *t, const char *name);
+void text_u32be(struct text *t, uint32_t v);
+const char *text_cstr(const struct text *t);
+
+struct arena_block;
+struct arena {
+	const struct weir_sink_host *host;
+	struct arena_block *blocks;
+	size_t used, max;
+};
+
+void arena_init(struct arena *a, const struct weir_sink_host *host, size_t max);
+void arena_fini(struct arena *a);
+void arena_clear(struct arena *a);	      /* keeps one block */
+void *arena_alloc(struct arena *a, size_t n); /* NULL: no memory */
+
+/* Zeroed memory of the host; NULL when there is none. */
+void *host_alloc(const struct weir_sink_host *host, size_t n);
+void host_free(const struct weir_sink_host *host, void *p);
+/* A copy; data NULL when there is no memory (an absent s stays absent). */
+struct weir_str host_dup(const struct weir_sink_host *host, struct weir_str s);
+struct weir_str str_of(const char *s);
+bool str_same(struct weir_str a, struct weir_str b);
+
+/* The decoded text of a raw JSON string: inside raw when it has no escapes,
+ * else in the arena; data NULL when there is no memory. */
+struct weir_str string_decode(struct arena *a, struct weir_str raw);
+
+#endif
