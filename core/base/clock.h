@@ -13,9 +13,11 @@
 #define CLOCK_MIN_US (-62135596800000000LL) /* 0001-01-01T00:00:00Z */
 #define CLOCK_MAX_US (253402300799999999LL) /* 9999-12-31T23:59:59.999999Z */
 
-int64_t clock_now(void);	/* real time */
-int64_t clock_monotonic(void);	/* never steps */
-void clock_text(char out[28], int64_t us); /* 27 characters and NUL */
+int64_t clock_now(void);       /* real time; 0 when the clock fails */
+int64_t clock_monotonic(void); /* never steps; 0 when the clock fails */
+
+/* 27 characters and NUL; a time outside the range shows as its nearest end. */
+void clock_text(char out[28], int64_t us);
 
 /* Parses RFC 3339 (T or t or space, any offset, 0 to 9 digits of fraction, cut
  * to microseconds; second 60 is refused). 0, or -1 with *why (static text). */

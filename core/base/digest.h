@@ -4,7 +4,7 @@
 
 /*
  * SHA-256 (libcrypto, fetched once, one reused context per thread) and CRC-32C
- * (Castagnoli; SSE4.2 or ARM instruction where there is one, tables
+ * (Castagnoli; by the SSE4.2 instruction where there is one, by tables
  * elsewhere).
  */
 
@@ -19,7 +19,7 @@ struct digest_part {
 };
 
 /* The hash of the parts one after the other. Aborts only if libcrypto cannot
- * give SHA-256 at all (checked at digest_init). */
+ * give SHA-256 at all (found out at the first hash). */
 void digest_sha256(uint8_t out[DIGEST_LEN], const struct digest_part *parts,
 		   size_t n);
 
@@ -33,5 +33,8 @@ void digest_free(struct digest *d);
 /* CRC-32C with the usual inversions inside: crc32c(crc32c(0, a), b) equals
  * crc32c(0, ab); the seed 0 is the plain CRC; "123456789" gives 0xe3069283. */
 uint32_t crc32c(uint32_t seed, const void *p, size_t n);
+
+/* The same, always by tables: for tests. */
+uint32_t crc32c_tables(uint32_t seed, const void *p, size_t n);
 
 #endif
