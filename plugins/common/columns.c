@@ -92,7 +92,7 @@ struct columns *
 columns_new(const struct weir_sink_host *host,
 	    const struct columns_rules *rules)
 {
-	struct columns *c = host_alloc(host, sizeof *c);
+	struct columns *c = sink_alloc(host, sizeof *c);
 
 	if (c == NULL)
 		return NULL;
@@ -107,8 +107,8 @@ column_free(const struct weir_sink_host *host, struct column *col)
 {
 	if (col == NULL)
 		return;
-	host_free(host, (void *)(uintptr_t)col->field.data);
-	host_free(host, col);
+	sink_free(host, (void *)(uintptr_t)col->field.data);
+	sink_free(host, col);
 }
 
 static void
@@ -118,14 +118,14 @@ table_free(const struct weir_sink_host *host, struct table *t)
 		return;
 	for (size_t i = 0; i < t->ncolumns; i++)
 		column_free(host, t->columns[i]);
-	host_free(host, t->columns);
+	sink_free(host, t->columns);
 	if (t->parts != NULL) {
-		host_free(host, t->parts->slots);
-		host_free(host, t->parts->taken.names);
-		host_free(host, t->parts);
+		sink_free(host, t->parts->slots);
+		sink_free(host, t->parts->taken.names);
+		sink_free(host, t->parts);
 	}
-	host_free(host, (void *)(uintptr_t)t->aggregate_type.data);
-	host_free(host, t);
+	sink_free(host, (void *)(uintptr_t)t->aggregate_type.data);
+	sink_free(host, t);
 }
 
 void
@@ -135,9 +135,9 @@ columns_free(struct columns *c)
 		return;
 	for (size_t i = 0; i < c->n; i++)
 		table_free(c->host, c->tables[i]);
-	host_free(c->host, c->tables);
-	host_free(c->host, c->taken.names);
-	host_free(c->host, c);
+	sink_free(c->host, c->tables);
+	sink_free(c->host, c->taken.names);
+	sink_free(c->host, c);
 }
 
 /* ---- tables -----------------------------------------------------------------
@@ -147,12 +147,12 @@ static struct table *
 table_add(struct columns *c, struct weir_str type, const char *name)
 {
 	const struct weir_sink_host *host = c->host;
-	struct table *t = host_alloc(host, sizeof *t);
+	struct table *t = sink_alloc(host, sizeof *t);
 
 	if (t == NULL)
 		return NULL;
-	t->parts = host_alloc(host, sizeof *t->parts);
-	t->aggregate_type = host_dup(host, type);
+	t->parts = sink_alloc(host, sizeof *t->parts);
+	t->aggregate_type = sink_dup(host, type);
 	if (t->parts == NULL || t->aggregate_type.data == NULL ||
 	    !grow(host, &c->tables, &c->cap, c->n, sizeof *c->tables)) {
 		table_free(host, t);
@@ -196,7 +196,7 @@ struct table *
 columns_find_table(const struct columns *c, struct weir_str type)
 {
 	for (size_t i = 0; i < c->n; i++) {
-		if (str_same(c->tables[i]->aggregate_type, type))
+		if (text_same(c->tables[i]->aggregate_type, type))
 			return c->tables[i];
 	}
 	return NULL;
@@ -241,7 +241,7 @@ static bool
 reindex(const struct weir_sink_host *host, struct table *t, size_t nslots)
 {
 	struct table_parts *p = t->parts;
-	uint32_t *slots = host_alloc(host, nslots * sizeof *slots);
+	uint32_t *slots = sink_alloc(host, nslots * sizeof *slots);
 
 	if (slots == NULL)
 		return false;
@@ -253,7 +253,7 @@ reindex(const struct weir_sink_host *host, struct table *t, size_t nslots)
 			at = (at + 1) & (nslots - 1);
 		slots[at] = (uint32_t)i + 1;
 	}
-	host_free(host, p->slots);
+	sink_free(host, p->slots);
 	p->slots = slots;
 	p->nslots = nslots;
 	return true;
@@ -276,11 +276,11 @@ column_add(struct columns *c, struct table *t, struct weir_str field,
 	   enum column_source source, struct column *of)
 {
 	struct table_parts *p = t->parts;
-	struct column *col = host_alloc(c->host, sizeof *col);
+	struct column *col = sink_alloc(c->host, sizeof *col);
 
 	if (col == NULL)
 		return NULL;
-	col->field = host_dup(c->host, field);
+	col->field = sink_dup(c->host, field);
 	if (col->field.data == NULL ||
 	    !grow(c->host, &t->columns, &p->cap, t->ncolumns,
 		  sizeof *t->columns) ||
@@ -338,14 +338,14 @@ columns_find_field(const struct table *t, struct weir_str field, size_t hint)
 	const struct table_parts *p = t->parts;
 
 	if (hint < t->ncolumns && t->columns[hint]->of == NULL &&
-	    str_same(t->columns[hint]->field, field))
+	    text_same(t->columns[hint]->field, field))
 		return t->columns[hint];
 	if (p->nslots == 0)
 		return NULL;
 	size_t at = hash_of(field) & (p->nslots - 1);
 	for (; p->slots[at] != 0; at = (at + 1) & (p->nslots - 1)) {
 		struct column *col = t->columns[p->slots[at] - 1];
-		if (str_same(col->field, field))
+		if (text_same(col->field, field))
 			return col;
 	}
 	return NULL;

@@ -276,7 +276,7 @@ fits_boolean(struct sqlvalue *out, struct weir_str text, char why[128])
 			if (!is && strcmp(low, no[i]) != 0)
 				continue;
 			out->i = is;
-			out->text = str_of(is ? "true" : "false");
+			out->text = text_of(is ? "true" : "false");
 			return true;
 		}
 	}

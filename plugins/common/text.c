@@ -139,7 +139,7 @@ arena_fini(struct arena *a)
 {
 	while (a->blocks != NULL) {
 		struct arena_block *next = a->blocks->next;
-		host_free(a->host, a->blocks);
+		sink_free(a->host, a->blocks);
 		a->blocks = next;
 	}
 	a->used = 0;
@@ -192,7 +192,7 @@ arena_alloc(struct arena *a, size_t n)
 }
 
 void *
-host_alloc(const struct weir_sink_host *host, size_t n)
+sink_alloc(const struct weir_sink_host *host, size_t n)
 {
 	void *p = host->resize(host->cookie, NULL, n ? n : 1);
 
@@ -202,14 +202,14 @@ host_alloc(const struct weir_sink_host *host, size_t n)
 }
 
 void
-host_free(const struct weir_sink_host *host, void *p)
+sink_free(const struct weir_sink_host *host, void *p)
 {
 	if (p != NULL)
 		host->release(host->cookie, p);
 }
 
 struct weir_str
-host_dup(const struct weir_sink_host *host, struct weir_str s)
+sink_dup(const struct weir_sink_host *host, struct weir_str s)
 {
 	struct weir_str out = {NULL, 0};
 
@@ -227,21 +227,21 @@ host_dup(const struct weir_sink_host *host, struct weir_str s)
 }
 
 struct weir_str
-str_of(const char *s)
+text_of(const char *s)
 {
 	struct weir_str out = {s, strlen(s)};
 	return out;
 }
 
 bool
-str_same(struct weir_str a, struct weir_str b)
+text_same(struct weir_str a, struct weir_str b)
 {
 	return a.len == b.len &&
 	       (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
 }
 
 struct weir_str
-string_decode(struct arena *a, struct weir_str raw)
+text_decode(struct arena *a, struct weir_str raw)
 {
 	struct weir_str out = {raw.data + 1, raw.len - 2};
 

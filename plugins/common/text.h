@@ -46,15 +46,15 @@ void arena_clear(struct arena *a);	      /* keeps one block */
 void *arena_alloc(struct arena *a, size_t n); /* NULL: no memory */
 
 /* Zeroed memory of the host; NULL when there is none. */
-void *host_alloc(const struct weir_sink_host *host, size_t n);
-void host_free(const struct weir_sink_host *host, void *p);
+void *sink_alloc(const struct weir_sink_host *host, size_t n);
+void sink_free(const struct weir_sink_host *host, void *p);
 /* A copy; data NULL when there is no memory (an absent s stays absent). */
-struct weir_str host_dup(const struct weir_sink_host *host, struct weir_str s);
-struct weir_str str_of(const char *s);
-bool str_same(struct weir_str a, struct weir_str b);
+struct weir_str sink_dup(const struct weir_sink_host *host, struct weir_str s);
+struct weir_str text_of(const char *s);
+bool text_same(struct weir_str a, struct weir_str b);
 
 /* The decoded text of a raw JSON string: inside raw when it has no escapes,
  * else in the arena; data NULL when there is no memory. */
-struct weir_str string_decode(struct arena *a, struct weir_str raw);
+struct weir_str text_decode(struct arena *a, struct weir_str raw);
 
 #endif
