@@ -2,10 +2,14 @@
 noinst_LTLIBRARIES += core/libcli.la
 core_libcli_la_CPPFLAGS = $(CORE_CPPFLAGS)
 core_libcli_la_SOURCES = \
+	core/cli/aggregate.c \
+	core/cli/aggregate.h \
+	core/cli/apply.c \
 	core/cli/basics.c \
 	core/cli/cli.c \
 	core/cli/cli.h \
 	core/cli/commands.h \
+	core/cli/deliver.c \
 	core/cli/help.c \
 	core/cli/help.h \
 	core/cli/main.c \

@@ -76,6 +76,7 @@ struct cli {
 	bool colour;	       /* colours are wanted on standard output */
 	struct buf out;	       /* waiting for standard output: see out_ below */
 	int out_failed;	       /* errno of a failed write to it, or 0 */
+	bool abandon;	  /* a thread never came back: leave without it */
 	struct config *config; /* by cli_config */
 	char *dir;	       /* by cli_data_dir */
 };
@@ -93,6 +94,9 @@ int cli_u64(const struct cli *c, uint64_t *out, const char *name, uint64_t dflt,
 /* A duration (number with us, ms, s, m or h) in microseconds. */
 int cli_duration(int64_t *us, const char *text, const char *what,
 		 struct weir_err *err);
+
+/* The most that one printed value may take. */
+#define CLI_TEXT_MAX ((size_t)1 << 30)
 
 /* ---- output ---------------------------------------------------------------
  * Standard output is gathered in c->out (append with buf_*) and written by

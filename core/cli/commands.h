@@ -6,6 +6,7 @@
 
 #include "cli/cli.h"
 
+extern const struct cli_command aggregate_commands[];
 extern const struct cli_command basics_commands[];
 
 /* The command `plugin NAME` made from a plugin's option table; kept for the

@@ -18,8 +18,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define OUT_MAX ((size_t)1 << 30)
-
 static void
 look_around(struct cli *c)
 {
@@ -69,7 +67,7 @@ cli_main(int argc, char **argv)
 	int rc;
 
 	signal(SIGPIPE, SIG_IGN);
-	buf_init(&c.out, OUT_MAX);
+	buf_init(&c.out, CLI_TEXT_MAX);
 	look_around(&c);
 	rc = parse_args(&c, argc, argv, &err);
 	if (rc == 0 && (c.command == NULL || parse_wants_help(&c)))
@@ -86,6 +84,8 @@ cli_main(int argc, char **argv)
 			err_set(&err, rc, "failed without a reason");
 		rc = cli_fail(&c, &err);
 	}
+	if (c.abandon)
+		_exit(rc);
 	config_free(c.config);
 	mem_free(c.dir);
 	parse_free(&c);

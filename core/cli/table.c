@@ -8,6 +8,7 @@
 #include <string.h>
 
 static const struct cli_command *const tables[] = {
+	aggregate_commands,
 	basics_commands,
 };
 #define NTABLES (sizeof(tables) / sizeof(tables[0]))

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CLI_AGGREGATE_H
+#define CLI_AGGREGATE_H
+
+/* What the commands on aggregates and records share. */
+
+#include "cli/cli.h"
+
+struct reader;
+struct record_view;
+
+/* Appends the EventRecord of v as one line of JSON (without its end), with the
+ * aggregate's Merkle root at that version, read through side: another reader
+ * than the one that v came from. */
+int aggregate_put_record(struct buf *out, struct reader *side,
+			 const struct record_view *v, struct weir_err *err);
+
+int apply_run(struct cli *c, struct weir_err *err);
+
+#endif

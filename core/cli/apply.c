@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * weir aggregate apply: one record from options. --payload gives the payload's
+ * bytes; --field sets top-level members of it, in place where they are.
+ */
+#include "cli/aggregate.h"
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/json.h"
+#include "base/os.h"
+#include "base/str.h"
+#include "base/uuid.h"
+#include "model/draft.h"
+#include "store/reader.h"
+#include "store/store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+struct field {
+	char name[WEIR_NAME_MAX + 1];
+	const char *value;
+	bool typed; /* value is JSON, else a string */
+};
+
+/* All of a file or of standard input ("-"), at most a payload's length. */
+static int
+read_whole(struct buf *out, const char *path, struct weir_err *err)
+{
+	const char *name = strcmp(path, "-") == 0 ? "standard input" : path;
+	int fd = STDIN_FILENO, rc = 0;
+
+	if (name == path)
+		fd = os_open(path, O_RDONLY, 0, err);
+	if (fd < 0)
+		return err_prefix(err, "--payload");
+	for (;;) {
+		char chunk[16384];
+		ssize_t n = os()->read(fd, chunk, sizeof(chunk));
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			rc = err_sys(err, "reading the payload from %s", name);
+		if (n <= 0)
+			break;
+		if (buf_add(out, chunk, (size_t)n) != 0) {
+			rc = err_set(err, WEIR_EINPUT,
+				     "the payload from %s is longer than %u "
+				     "bytes",
+				     name, WEIR_PAYLOAD_MAX);
+			break;
+		}
+	}
+	if (fd != STDIN_FILENO)
+		os_close(fd);
+	return rc;
+}
+
+static int
+parse_field(struct field *f, const char *text, struct weir_err *err)
+{
+	const char *eq = strchr(text, '=');
+	size_t len = eq != NULL ? (size_t)(eq - text) : 0;
+	struct weir_str value, name;
+	char what[WEIR_NAME_MAX + 16];
+	int rc;
+
+	if (eq == NULL)
+		return err_set(err, WEIR_EUSAGE,
+			       "--field takes NAME=TEXT or NAME:=JSON, not "
+			       "\"%s\"",
+			       text);
+	f->typed = len > 0 && text[len - 1] == ':';
+	f->value = eq + 1;
+	name = (struct weir_str){text, f->typed ? len - 1 : len};
+	rc = str_check_name(name, "field", WEIR_NAME_MAX, false, err);
+	if (rc != 0)
+		return rc;
+	memcpy(f->name, name.data, name.len);
+	f->name[name.len] = '\0';
+	snprintf(what, sizeof(what), "--field %s", f->name);
+	if (f->typed)
+		return json_check(str_of(f->value), &value, what, err);
+	return 0;
+}
+
+static void
+put_value(struct buf *b, const struct field *f)
+{
+	if (f->typed)
+		buf_puts(b, f->value);
+	else
+		json_put_string(b, str_of(f->value));
+}
+
+/* The members of base (absent: none) with the fields set over them. */
+static int
+merge_fields(struct buf *out, struct weir_str base, const struct field *fields,
+	     size_t n, struct weir_err *err)
+{
+	struct weir_str key, value;
+	struct json_iter it;
+	bool *done = must_mem(n + 1);
+	const char *comma = "";
+
+	buf_putc(out, '{');
+	if (base.data != NULL)
+		json_iter_init(&it, base);
+	while (base.data != NULL && json_iter_next(&it, &key, &value)) {
+		const struct field *set = NULL;
+
+		for (size_t i = 0; i < n; i++) {
+			if (json_string_is(key, fields[i].name)) {
+				set = &fields[i];
+				done[i] = true;
+			}
+		}
+		buf_puts(out, comma);
+		buf_add_str(out, key);
+		buf_putc(out, ':');
+		if (set != NULL)
+			put_value(out, set);
+		else
+			buf_add_str(out, value);
+		comma = ",";
+	}
+	for (size_t i = 0; i < n; i++) {
+		bool again = done[i];
+
+		/* the last value given for a name holds */
+		for (size_t k = i + 1; k < n; k++)
+			again |= strcmp(fields[i].name, fields[k].name) == 0;
+		if (again)
+			continue;
+		buf_puts(out, comma);
+		json_put_string(out, str_of(fields[i].name));
+		buf_putc(out, ':');
+		put_value(out, &fields[i]);
+		comma = ",";
+	}
+	buf_putc(out, '}');
+	mem_free(done);
+	return out->failed ? err_set(err, WEIR_EINPUT,
+				     "the payload is longer than %u bytes",
+				     WEIR_PAYLOAD_MAX)
+			   : 0;
+}
+
+/* The payload's bytes into out, from --payload and --field. */
+static int
+build_payload(struct cli *c, struct buf *out, enum weir_content content,
+	      struct weir_err *err)
+{
+	const char *payload = cli_get(c, "payload"), *text;
+	size_t n = cli_count(c, "field"), i = 0, at = 0;
+	struct weir_str base = {NULL, 0};
+	struct field *fields;
+	struct buf given;
+	int rc = 0;
+
+	if (n > 0 && content != WEIR_CONTENT_JSON)
+		return err_set(err, WEIR_EUSAGE,
+			       "--field goes with --content json only");
+	buf_init(&given, WEIR_PAYLOAD_MAX);
+	fields = must_mem((n + 1) * sizeof(*fields));
+	while (rc == 0 && (text = cli_next(c, "field", &at)) != NULL)
+		rc = parse_field(&fields[i++], text, err);
+	if (rc == 0 && payload != NULL && strcmp(payload, "-") == 0)
+		rc = read_whole(&given, "-", err);
+	else if (rc == 0 && payload != NULL && payload[0] == '@')
+		rc = read_whole(&given, payload + 1, err);
+	else if (rc == 0 && payload != NULL && buf_puts(&given, payload) != 0)
+		rc = err_set(err, WEIR_EINPUT,
+			     "the payload is longer than %u bytes",
+			     WEIR_PAYLOAD_MAX);
+	if (rc == 0 && n > 0 && payload != NULL) {
+		rc = json_check(buf_str(&given), &base, "payload", err);
+		if (rc == 0 && json_kind(base) != WEIR_OBJECT)
+			rc = err_set(err, WEIR_EINPUT,
+				     "--field needs a payload that is a JSON "
+				     "object");
+	}
+	if (rc == 0 &&
+	    (n > 0 || (payload == NULL && content == WEIR_CONTENT_JSON)))
+		rc = merge_fields(out, base, fields, n, err);
+	else if (rc == 0 && buf_add_str(out, buf_str(&given)) != 0)
+		rc = err_nomem(err);
+	mem_free(fields);
+	buf_fini(&given);
+	return rc;
+}
+
+static int
+parse_expected(uint64_t *out, const char *text, struct weir_err *err)
+{
+	if (text == NULL || strcmp(text, "any") == 0)
+		*out = EXPECT_ANY;
+	else if (strcmp(text, "exists") == 0)
+		*out = EXPECT_EXISTS;
+	else if (strcmp(text, "none") == 0)
+		*out = 0;
+	else if (str_u64(out, str_of(text)) != 0 || *out >= EXPECT_EXISTS)
+		return err_set(err, WEIR_EUSAGE,
+			       "--expected-version takes a number, none, any "
+			       "or exists, not \"%s\"",
+			       text);
+	return 0;
+}
+
+static int
+fill_ids(struct cli *c, struct record_draft *r, struct weir_err *err)
+{
+	const char *id = cli_get(c, "event-id");
+	const char *created = cli_get(c, "created-at"), *why = NULL;
+
+	if (id != NULL && uuid_parse(r->event_id, str_of(id)) != 0)
+		return err_set(err, WEIR_EUSAGE,
+			       "--event-id takes a UUID, not \"%s\"", id);
+	r->has_event_id = id != NULL;
+	if (created != NULL &&
+	    clock_parse(&r->created_at, str_of(created), &why) != 0)
+		return err_set(err, WEIR_EUSAGE,
+			       "--created-at takes a time such as "
+			       "2026-01-31T12:00:00Z, not \"%s\": %s",
+			       created, why);
+	r->has_created_at = created != NULL;
+	return 0;
+}
+
+/* Fills the draft from the options. tags has room for all that were given. */
+static int
+fill_draft(struct cli *c, struct draft *d, struct buf *payload,
+	   struct weir_str *tags, struct weir_err *err)
+{
+	const char *content = cli_get(c, "content"), *tag;
+	struct record_draft *r = draft_record(d);
+	size_t at = 0;
+	int rc;
+
+	r->content = content == NULL || strcmp(content, "json") == 0
+			     ? WEIR_CONTENT_JSON
+		     : strcmp(content, "text") == 0 ? WEIR_CONTENT_TEXT
+						    : WEIR_CONTENT_BYTES;
+	r->aggregate_type = str_of(cli_get(c, "aggregate"));
+	r->aggregate_id = str_of(cli_get(c, "aggregate-id"));
+	r->event_type = str_of(cli_get(c, "event"));
+	r->correlation_id = str_of(cli_get(c, "correlation-id"));
+	r->causation_id = str_of(cli_get(c, "causation-id"));
+	r->traceparent = str_of(cli_get(c, "traceparent"));
+	while ((tag = cli_next(c, "tag", &at)) != NULL)
+		tags[r->ntags++] = str_of(tag);
+	r->tags = tags;
+	rc = parse_expected(&r->expected, cli_get(c, "expected-version"), err);
+	if (rc == 0)
+		rc = fill_ids(c, r, err);
+	if (rc == 0)
+		rc = build_payload(c, payload, r->content, err);
+	r->payload = (struct weir_str){buf_cstr(payload), payload->len};
+	if (rc == 0)
+		rc = draft_set_os_actor(d, err);
+	return rc != 0 ? rc : record_check(r, err);
+}
+
+/* Prints the record that a receipt speaks of. */
+static int
+print_receipt(struct cli *c, struct store *s, const struct receipt *receipt,
+	      struct weir_err *err)
+{
+	struct reader *r = reader_new(s), *side = reader_new(s);
+	struct record_view v;
+	struct buf line;
+	int rc = r != NULL && side != NULL ? 0 : err_nomem(err);
+
+	buf_init(&line, CLI_TEXT_MAX);
+	if (rc == 0)
+		rc = reader_at(r, &v, receipt->position, err);
+	if (rc == 0)
+		rc = aggregate_put_record(&line, side, &v, err);
+	if (rc == 0)
+		rc = out_json(c, buf_str(&line), err);
+	buf_fini(&line);
+	reader_free(r);
+	reader_free(side);
+	return rc;
+}
+
+int
+apply_run(struct cli *c, struct weir_err *err)
+{
+	struct weir_str *tags =
+		must_mem((cli_count(c, "tag") + 1) * sizeof(*tags));
+	struct draft *d = draft_new();
+	struct store *s = NULL;
+	struct receipt receipt;
+	struct buf payload;
+	int rc;
+
+	buf_init(&payload, WEIR_PAYLOAD_MAX);
+	rc = d != NULL ? fill_draft(c, d, &payload, tags, err) : err_nomem(err);
+	if (rc == 0)
+		rc = cli_open_write(c, &s, err);
+	if (rc == 0)
+		rc = store_commit(s, &receipt, draft_record(d), 1, err);
+	if (rc == 0 && receipt.duplicate)
+		cli_note(c, "this event id was seen before: nothing was "
+			    "appended, this is the original record");
+	if (rc == 0)
+		rc = print_receipt(c, s, &receipt, err);
+	if (rc == 0)
+		rc = out_flush(c, err);
+	if (rc == 0)
+		rc = cli_deliver(c, s, NULL);
+	store_close(s);
+	draft_free(d);
+	buf_fini(&payload);
+	mem_free(tags);
+	return rc;
+}
