@@ -1,1 +1,28 @@
 # SPDX-License-Identifier: MIT
+# A test of a plugin links FAKE_LIBS and includes "plugins/fakehost.h".
+FAKE_CPPFLAGS = $(TEST_CPPFLAGS) -I$(top_srcdir)/plugins
+FAKE_LIBS = tests/unit/plugins/libfakehost.la plugins/common/libcommon.la \
+	$(TEST_LIBS)
+
+check_LTLIBRARIES += tests/unit/plugins/libfakehost.la
+tests_unit_plugins_libfakehost_la_CPPFLAGS = $(FAKE_CPPFLAGS)
+tests_unit_plugins_libfakehost_la_SOURCES = \
+	tests/unit/plugins/fakehost.h \
+	tests/unit/plugins/fakehost.c \
+	tests/unit/plugins/fakeparts.h \
+	tests/unit/plugins/fakerecords.c \
+	tests/unit/plugins/fakeservices.c
+
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/plugins/test_ident
+TESTS += tests/unit/plugins/test_ident
+tests_unit_plugins_test_ident_CPPFLAGS = $(FAKE_CPPFLAGS)
+tests_unit_plugins_test_ident_LDADD = $(FAKE_LIBS)
+tests_unit_plugins_test_ident_SOURCES = tests/unit/plugins/test_ident.c
+
+check_PROGRAMS += tests/unit/plugins/test_sqltypes
+TESTS += tests/unit/plugins/test_sqltypes
+tests_unit_plugins_test_sqltypes_CPPFLAGS = $(FAKE_CPPFLAGS)
+tests_unit_plugins_test_sqltypes_LDADD = $(FAKE_LIBS)
+tests_unit_plugins_test_sqltypes_SOURCES = tests/unit/plugins/test_sqltypes.c
+endif
