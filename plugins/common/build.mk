@@ -8,14 +8,23 @@ SINK_LIBS = plugins/common/libcommon.la
 noinst_LTLIBRARIES += plugins/common/libcommon.la
 plugins_common_libcommon_la_CPPFLAGS = $(SINK_CPPFLAGS)
 plugins_common_libcommon_la_SOURCES = \
-	plugins/common/columns.h \
 	plugins/common/columns.c \
-	plugins/common/ident.h \
+	plugins/common/columns.h \
+	plugins/common/filecursor.c \
+	plugins/common/filecursor.h \
+	plugins/common/files.c \
+	plugins/common/files.h \
+	plugins/common/files_impl.h \
+	plugins/common/files_load.c \
+	plugins/common/files_swap.c \
 	plugins/common/ident.c \
-	plugins/common/result.h \
+	plugins/common/ident.h \
+	plugins/common/outbuf.c \
+	plugins/common/outbuf.h \
 	plugins/common/result.c \
-	plugins/common/sqltypes.h \
-	plugins/common/sqltypes.c \
+	plugins/common/result.h \
 	plugins/common/sqlfits.c \
-	plugins/common/text.h \
-	plugins/common/text.c
+	plugins/common/sqltypes.c \
+	plugins/common/sqltypes.h \
+	plugins/common/text.c \
+	plugins/common/text.h

@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The JSON sink: every record as one EventRecord in a file that grows, one a
+ * line (or indented). weir-sink-json(7) is its manual; common/files.h keeps
+ * the file and its cursor true to each other.
+ *
+ * 1. A record stands in the file once: the cursor says how long the file is
+ *    and how far the records in it go, and whatever lies beyond is cut.
+ * 2. A replay is written to PATH.replay with a cursor of its own, and takes
+ *    the place of PATH at its end.
+ */
+#include "common/files.h"
+#include "pretty.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct sink {
+	struct weir_sink_open o;
+	struct files *files;
+	struct files *replay; /* NULL: none is being written */
+	uint64_t replayed;    /* the last replay ended here */
+	bool pretty;
+	char folder[4096], name[256], cursor[272];
+};
+
+static const struct weir_sink_option options[] = {
+	{"path", WEIR_OPT_PATH, WEIR_OPT_REQUIRED, NULL, "FILE",
+	 "the file that the records are appended to"},
+	{"pretty", WEIR_OPT_BOOL, WEIR_OPT_RELOADABLE, "false", NULL,
+	 "indent each record instead of writing one a line"},
+	{0},
+};
+
+static const char *
+setting(const struct weir_sink_open *o, const char *name, const char *dflt)
+{
+	for (size_t i = 0; i < o->nsettings; i++)
+		if (strcmp(o->settings[i].name, name) == 0)
+			return o->settings[i].value;
+	return dflt;
+}
+
+/* The folder and the name in it that path stands for, or what is wrong. */
+static const char *
+split_path(const char *path, char folder[4096], char name[256])
+{
+	const char *slash = strrchr(path, '/');
+	const char *base = slash != NULL ? slash + 1 : path;
+	size_t n = slash != NULL ? (size_t)(slash - path) : 0;
+
+	if (*base == '\0' || strcmp(base, ".") == 0 || strcmp(base, "..") == 0)
+		return "path names a folder; add the file's name";
+	if (strlen(base) > 200)
+		return "path has a file name over 200 bytes; shorten it";
+	if (n > 4000)
+		return "path is over 4000 bytes; shorten it";
+	memcpy(name, base, strlen(base) + 1);
+	if (slash == NULL)
+		memcpy(folder, ".", 2);
+	else if (n == 0)
+		memcpy(folder, "/.", 3);
+	else
+		(void)snprintf(folder, 4096, "%.*s", (int)n, path);
+	return NULL;
+}
+
+static int
+json_validate(const struct weir_sink_open *o, struct weir_sink_result *res)
+{
+	char folder[4096], name[256];
+	const char *wrong;
+
+	wrong = split_path(setting(o, "path", ""), folder, name);
+	if (wrong != NULL)
+		return files_fail(res, WEIR_SINK_REJECT, "path", NULL, "%s",
+				  wrong);
+	return WEIR_SINK_OK;
+}
+
+static int
+open_set(struct sink *s, struct files **out, const char *suffix,
+	 struct weir_sink_result *res)
+{
+	const struct files_options how = {
+		.folder = s->folder,
+		.cursor = s->cursor,
+		.suffix = suffix,
+		.fresh = suffix != NULL,
+	};
+
+	return files_new(out, &s->o, &how, res);
+}
+
+static void
+json_close(void *sink)
+{
+	struct sink *s = sink;
+
+	files_free(s->files);
+	files_free(s->replay);
+	s->o.host->release(s->o.host->cookie, s);
+}
+
+static int
+json_open(void **out, const struct weir_sink_open *o,
+	  struct weir_sink_result *res)
+{
+	struct sink *s = o->host->resize(o->host->cookie, NULL, sizeof(*s));
+	int class;
+
+	if (s == NULL)
+		return files_fail_memory(res);
+	memset(s, 0, sizeof(*s));
+	s->o = *o;
+	s->pretty = strcmp(setting(o, "pretty", "false"), "true") == 0;
+	class = json_validate(o, res);
+	if (class == WEIR_SINK_OK) {
+		(void)split_path(setting(o, "path", ""), s->folder, s->name);
+		(void)snprintf(s->cursor, sizeof(s->cursor), "%s.weir-cursor",
+			       s->name);
+		class = open_set(s, &s->files, NULL, res);
+	}
+	if (class != WEIR_SINK_OK) {
+		json_close(s);
+		return class;
+	}
+	*out = s;
+	return WEIR_SINK_OK;
+}
+
+static int
+json_resume(void *sink, uint32_t lane, struct weir_sink_cursor *out,
+	    struct weir_sink_result *res)
+{
+	struct sink *s = sink;
+
+	(void)lane;
+	return files_resume(s->replay != NULL ? s->replay : s->files, out, res);
+}
+
+/* The first record of a batch after a last line that has no end. */
+static int
+end_line(struct files *set, size_t index, struct weir_sink_result *res)
+{
+	const struct file_entry *e = &files_cursor(set)->files[index];
+	char last = '\n';
+	int class;
+
+	if (e->length == 0)
+		return WEIR_SINK_OK;
+	class = files_read(set, index, &last, 1, e->length - 1, res);
+	if (class != WEIR_SINK_OK || last == '\n')
+		return class;
+	return files_append(set, index, "\n", 1, res);
+}
+
+static int
+put_record(struct sink *s, struct files *set, size_t index,
+	   const struct weir_sink_record *r, struct weir_sink_result *res)
+{
+	struct outbuf text;
+	int class;
+
+	if (!s->pretty) {
+		class = files_append(set, index, r->json.data, r->json.len,
+				     res);
+		return class != WEIR_SINK_OK
+			       ? class
+			       : files_append(set, index, "\n", 1, res);
+	}
+	outbuf_init(&text, s->o.host, (size_t)1 << 30);
+	pretty_put(&text, r->json);
+	outbuf_putc(&text, '\n');
+	class = text.failed
+			? files_fail_memory(res)
+			: files_append(set, index, text.data, text.len, res);
+	outbuf_fini(&text);
+	return class;
+}
+
+/* Appends the batch to a set that has begun it. */
+static int
+write_batch(struct sink *s, struct files *set,
+	    const struct weir_sink_batch *batch, struct weir_sink_result *res)
+{
+	size_t index;
+	int class = files_want(set, &index, s->name, res);
+
+	if (class == WEIR_SINK_OK)
+		class = files_prepare(set, batch, res);
+	if (class == WEIR_SINK_OK && batch->nrecords > 0)
+		class = end_line(set, index, res);
+	for (uint32_t i = 0; i < batch->nrecords && class == WEIR_SINK_OK; i++)
+		if (!files_applied(set, batch, batch->records[i]))
+			class = put_record(s, set, index, batch->records[i],
+					   res);
+	if (class == WEIR_SINK_OK)
+		class = files_commit(set, batch, res);
+	if (class != WEIR_SINK_OK)
+		files_abort(set);
+	return class;
+}
+
+static int
+end_replay(struct sink *s, uint64_t through, struct weir_sink_result *res)
+{
+	int class = files_adopt(s->files, s->replay, res);
+
+	if (class == WEIR_SINK_OK)
+		class = files_forget(s->replay, res);
+	if (class != WEIR_SINK_OK)
+		return class;
+	files_free(s->replay);
+	s->replay = NULL;
+	s->replayed = through;
+	return WEIR_SINK_OK;
+}
+
+static int
+deliver_replay(struct sink *s, const struct weir_sink_batch *batch,
+	       struct weir_sink_result *res)
+{
+	int class;
+
+	if (s->replay == NULL && batch->through_sequence <= s->replayed)
+		return WEIR_SINK_OK;
+	if (s->replay == NULL)
+		return files_fail(res, WEIR_SINK_RETRY, "REPLAY",
+				  "begin the replay again with `weir sink "
+				  "replay`",
+				  "no replay of %s/%s has begun", s->folder,
+				  s->name);
+	class = files_begin(s->replay, batch, res);
+	if (class != WEIR_SINK_OK)
+		return class;
+	/* a last batch that came in but could not be swapped in comes again */
+	if (!files_found(s->replay) ||
+	    batch->through_sequence > files_cursor(s->replay)->sequence)
+		class = write_batch(s, s->replay, batch, res);
+	if (class == WEIR_SINK_OK &&
+	    (batch->flags & WEIR_BATCH_REPLAY_END) != 0)
+		class = end_replay(s, batch->through_sequence, res);
+	return class;
+}
+
+static int
+json_deliver(void *sink, const struct weir_sink_batch *batch,
+	     struct weir_sink_result *res)
+{
+	struct sink *s = sink;
+	int class;
+
+	if ((batch->flags & (WEIR_BATCH_REPLAY | WEIR_BATCH_REPLAY_END)) != 0) {
+		class = files_begin_over(s->files, batch, res);
+		if (class == WEIR_SINK_OK)
+			class = deliver_replay(s, batch, res);
+	} else {
+		files_free(s->replay);
+		s->replay = NULL;
+		class = files_begin(s->files, batch, res);
+		if (class == WEIR_SINK_OK)
+			class = write_batch(s, s->files, batch, res);
+	}
+	if (class == WEIR_SINK_OK)
+		res->durable_sequence = batch->through_sequence;
+	return class;
+}
+
+static int
+json_probe(void *sink, struct weir_sink_result *res)
+{
+	struct sink *s = sink;
+
+	return files_probe(s->files, res);
+}
+
+static int
+json_rewind(void *sink, uint64_t sequence, struct weir_sink_result *res)
+{
+	struct sink *s = sink;
+	struct files *set = NULL;
+	int class;
+
+	if (sequence > 1)
+		return files_fail(res, WEIR_SINK_REJECT, "REPLAY",
+				  "replay it from the beginning",
+				  "a file can't be replayed from sequence %llu",
+				  (unsigned long long)sequence);
+	files_free(s->replay);
+	s->replay = NULL;
+	s->replayed = 0;
+	class = open_set(s, &set, ".replay", res);
+	if (class == WEIR_SINK_OK)
+		class = files_forget(set, res);
+	if (class != WEIR_SINK_OK) {
+		files_free(set);
+		return class;
+	}
+	s->replay = set;
+	return WEIR_SINK_OK;
+}
+
+static int
+json_reload(void *sink, const struct weir_sink_open *o,
+	    struct weir_sink_result *res)
+{
+	struct sink *s = sink;
+
+	(void)res;
+	if (o != NULL)
+		s->pretty = strcmp(setting(o, "pretty", "false"), "true") == 0;
+	files_rotated(s->files);
+	return WEIR_SINK_OK;
+}
+
+static const struct weir_sink_plugin plugin = {
+	.abi_major = WEIR_SINK_ABI_MAJOR,
+	.abi_minor = WEIR_SINK_ABI_MINOR,
+	.struct_size = sizeof(struct weir_sink_plugin),
+	.name = "json",
+	.version = "0.1.0",
+	.summary = "Append every record to a file, one JSON object a line.",
+	.capabilities =
+		WEIR_SINK_TXN | WEIR_SINK_HOLDS_CURSOR | WEIR_SINK_REWRITES,
+	.needs = WEIR_SINK_NEED_JSON,
+	.options = options,
+	.validate = json_validate,
+	.open = json_open,
+	.resume = json_resume,
+	.deliver = json_deliver,
+	.probe = json_probe,
+	.rewind = json_rewind,
+	.reload = json_reload,
+	.close = json_close,
+};
+
+const struct weir_sink_plugin *
+weir_sink_plugin(void)
+{
+	return &plugin;
+}

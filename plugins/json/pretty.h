@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef JSON_PRETTY_H
+#define JSON_PRETTY_H
+
+#include "common/outbuf.h"
+
+/* Appends a checked JSON value indented by two spaces a level. Only white
+ * space outside strings changes; numbers and strings stay as they came. */
+void pretty_put(struct outbuf *b, struct weir_str value);
+
+#endif
