@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The checking half of the scanner: one pass over the text, recursion bounded
- * by WEIR_DEPTH_MAX, no tree. What is checked here is walked in json_walk.c
+ * by the depth allowed, no tree. What is checked here is walked in json_walk.c
  * and printed in json_write.c without looking for errors again.
  *
  * Duplicate keys. The first FEW keys of every open object lie on one stack and
@@ -16,6 +16,7 @@
 
 #include "base/err.h"
 #include "base/json_text.h"
+#include "base/must.h"
 #include "base/os.h"
 #include "base/str.h"
 
@@ -24,6 +25,7 @@
 
 #define FEW	    16u
 #define FIRST_SLOTS 256u
+#define DEPTH_ROOM  (WEIR_DEPTH_MAX + 1)
 #define TEXT_MAX    ((size_t)1 << 30)
 
 struct key {
@@ -38,14 +40,14 @@ struct scan {
 	const char *what;
 	struct weir_err *err;
 	uint64_t seed[2];
-	unsigned depth;
+	unsigned depth, max_depth;
 	uint32_t serial; /* of the newest object, from 1 */
 
 	struct key *set; /* serial 0: free; nset is a power of two */
 	size_t nset, set_used;
 
 	size_t nkeys;
-	struct key keys[FEW * WEIR_DEPTH_MAX];
+	struct key keys[FEW * DEPTH_ROOM];
 };
 
 static int scan_value(struct scan *s);
@@ -380,7 +382,7 @@ scan_word(struct scan *s, const char *word)
 static int
 enter(struct scan *s)
 {
-	if (s->depth == WEIR_DEPTH_MAX)
+	if (s->depth == s->max_depth)
 		return bad(s, "nested too deep");
 	s->depth++;
 	s->at = json_skip_space(s->at + 1, s->end);
@@ -523,8 +525,16 @@ int
 json_check(struct weir_str text, struct weir_str *value, const char *what,
 	   struct weir_err *err)
 {
+	return json_check_depth(text, value, WEIR_DEPTH_MAX, what, err);
+}
+
+int
+json_check_depth(struct weir_str text, struct weir_str *value, unsigned depth,
+		 const char *what, struct weir_err *err)
+{
 	struct scan s; /* keys stays unset: it is large */
 
+	must(depth <= DEPTH_ROOM);
 	if (text.len > TEXT_MAX)
 		return err_set(err, WEIR_EINPUT,
 			       "%s: %zu bytes are too long for JSON", what,
@@ -537,6 +547,7 @@ json_check(struct weir_str text, struct weir_str *value, const char *what,
 	s.err = err;
 	take_seed(s.seed);
 	s.depth = 0;
+	s.max_depth = depth;
 	s.serial = 0;
 	s.set = NULL;
 	s.nset = s.set_used = 0;

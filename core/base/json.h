@@ -22,6 +22,11 @@ struct buf;
 int json_check(struct weir_str text, struct weir_str *value, const char *what,
 	       struct weir_err *err);
 
+/* The same with a nesting of its own, at most WEIR_DEPTH_MAX + 1: for an object
+ * that holds a payload. */
+int json_check_depth(struct weir_str text, struct weir_str *value,
+		     unsigned depth, const char *what, struct weir_err *err);
+
 enum weir_kind json_kind(struct weir_str value); /* of a checked span */
 
 /* Walking a checked object or array. Keys come raw, with their quotes. */
