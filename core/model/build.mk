@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: MIT
 core_libcore_la_SOURCES += \
+	core/model/config.c \
 	core/model/config.h \
+	core/model/draft.c \
 	core/model/draft.h \
 	core/model/fold.c \
 	core/model/fold.h \
 	core/model/fold_cache.c \
 	core/model/hash.c \
-	core/model/hash.h
+	core/model/hash.h \
+	core/model/inifile.c \
+	core/model/inifile.h \
+	core/model/mapping.c

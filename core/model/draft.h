@@ -8,24 +8,36 @@
  *    created_at?, expected_version?, correlation_id?, causation_id?,
  *    traceparent?}
  * or an EventRecord as export prints it (metadata, version, hash, merkle_root,
- * sequence, tags). An unknown member is refused by name.
+ * sequence, tags). Both may say content: "text" (payload is a string) or
+ * "bytes" (payload is {"$base64": ...}). What export adds for a hash that can
+ * be checked again: op, token, salt, and payload_base64 when the payload's
+ * bytes hold line breaks that one line can't show. An unknown member is
+ * refused by name.
  */
 
 #include "store/record.h"
 
 /* A draft and the memory its decoded names live in. */
 struct draft;
-struct draft *draft_new(void);
+struct draft *draft_new(void); /* NULL: no memory */
 void draft_free(struct draft *d);
 void draft_clear(struct draft *d); /* for the next use; keeps memory */
 struct record_draft *draft_record(struct draft *d);
 
-/* Parses one JSON object. The payload stays a borrowed span of text when it is
- * JSON; with member "content": "text" | "bytes" (as export prints for those)
- * it is decoded. For an EventRecord expected is version - 1 and the hash is
- * kept to be compared: draft_hash gives it or NULL. */
+/* Parses one JSON object after a draft_clear of its own. The payload and names
+ * without escapes stay borrowed spans of text. For an EventRecord expected is
+ * version - 1 and the hash is kept to be compared: draft_hash gives it or
+ * NULL. Limits and names are left to record_check. WEIR_EINPUT. */
 int draft_parse(struct draft *d, struct weir_str text, struct weir_err *err);
 const uint8_t *draft_hash(const struct draft *d);
+
+/* Checks the hash of an EventRecord against the record as it was given, which
+ * takes its sequence, version and metadata. 0 also when no hash was given;
+ * WEIR_EINPUT says what does not agree. */
+int draft_check_hash(const struct draft *d, struct weir_err *err);
+
+/* True when the text said who issued it, be it null. */
+bool draft_has_actor(const struct draft *d);
 
 /* Sets issued_by to the OS user and group of this process. */
 int draft_set_os_actor(struct draft *d, struct weir_err *err);
