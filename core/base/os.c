@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <linux/futex.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -83,6 +84,12 @@ real_random(void *buf, size_t n)
 	return 0;
 }
 
+static int
+real_pipe(int fds[2])
+{
+	return pipe2(fds, O_CLOEXEC | O_NONBLOCK);
+}
+
 static ssize_t
 real_getdents(int fd, void *buf, size_t n)
 {
@@ -115,6 +122,8 @@ static const struct os real = {
 	.realloc = realloc,
 	.getdents = real_getdents,
 	.getcwd = getcwd,
+	.pipe = real_pipe,
+	.poll = poll,
 };
 
 static const struct os *current = &real;

@@ -10,6 +10,7 @@
  * Wrappers below retry EINTR and short transfers.
  */
 
+#include <poll.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -20,7 +21,8 @@
 struct weir_err;
 
 struct os {
-	int (*open)(const char *path, int flags, mode_t mode); /* adds CLOEXEC */
+	int (*open)(const char *path, int flags,
+		    mode_t mode); /* adds CLOEXEC */
 	int (*close)(int fd);
 	ssize_t (*pread)(int fd, void *buf, size_t n, off_t at);
 	ssize_t (*pwrite)(int fd, const void *buf, size_t n, off_t at);
@@ -44,10 +46,12 @@ struct os {
 			  const struct timespec *timeout);
 	int (*futex_wake)(uint32_t *word, int n);
 	int (*clock_gettime)(clockid_t id, struct timespec *ts);
-	int (*random)(void *buf, size_t n); /* all n bytes or -1 */
+	int (*random)(void *buf, size_t n);  /* all n bytes or -1 */
 	void *(*realloc)(void *p, size_t n); /* n > 0; p NULL allocates */
 	ssize_t (*getdents)(int fd, void *buf, size_t n); /* getdents64(2) */
 	char *(*getcwd)(char *buf, size_t n);
+	int (*pipe)(int fds[2]); /* adds CLOEXEC and NONBLOCK */
+	int (*poll)(struct pollfd *fds, nfds_t n, int timeout_ms);
 };
 
 /* The table in use. os_set is for tests, before other threads run; NULL puts
@@ -59,7 +63,7 @@ const struct os *os_real(void);
 /* Allocation: NULL and errno ENOMEM on failure. mem_free(NULL) is legal. The
  * must_ forms abort the process with a message: for small, bounded, start-up
  * allocations of the command line only, never in core/store or core/bus. */
-void *mem_new(size_t n);  /* zeroed */
+void *mem_new(size_t n); /* zeroed */
 void *mem_resize(void *p, size_t n);
 char *mem_dup(const char *p, size_t n); /* adds a NUL */
 void mem_free(void *p);
@@ -104,6 +108,10 @@ int os_list_folder(char ***out, size_t *n, const char *path,
 		   struct weir_err *err);
 
 bool os_exists(const char *path);
+
+/* Waits until fd is readable (or its writer has closed), at most so many
+ * microseconds (-1: for ever): true when it is. fd -1 only waits. */
+bool os_wait_readable(int fd, int64_t timeout_us);
 
 /* An absolute form of path (lexical: against the working folder, . and ..
  * resolved as text). The caller frees. */

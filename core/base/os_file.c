@@ -10,11 +10,13 @@
 #include "base/os.h"
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/err.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -361,4 +363,21 @@ os_absolute(char **out, const char *path, struct weir_err *err)
 out:
 	buf_fini(&b);
 	return rc;
+}
+
+bool
+os_wait_readable(int fd, int64_t timeout_us)
+{
+	int64_t end =
+		timeout_us < 0 ? INT64_MAX : clock_monotonic() + timeout_us;
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	int64_t left;
+
+	do {
+		left = end - clock_monotonic();
+		left = left < 0 ? 0 : left / 1000 + (left % 1000 != 0);
+		if (os()->poll(&p, 1, left > INT_MAX ? INT_MAX : (int)left) > 0)
+			return true;
+	} while (left > 0);
+	return false;
 }
