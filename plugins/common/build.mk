@@ -19,8 +19,6 @@ plugins_common_libcommon_la_SOURCES = \
 	plugins/common/files_swap.c \
 	plugins/common/ident.c \
 	plugins/common/ident.h \
-	plugins/common/outbuf.c \
-	plugins/common/outbuf.h \
 	plugins/common/result.c \
 	plugins/common/result.h \
 	plugins/common/sqlfits.c \

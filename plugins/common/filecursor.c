@@ -8,6 +8,7 @@
 #include "common/filecursor.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,7 +43,7 @@ filecursor_fini(struct file_cursor *c, const struct weir_sink_host *host)
 {
 	for (size_t i = 0; i < c->nfiles; i++) {
 		drop(host, c->files[i].name);
-		outbuf_fini(&c->files[i].pending);
+		text_fini(&c->files[i].pending);
 	}
 	for (size_t i = 0; i < c->nnotes; i++)
 		drop(host, c->notes[i]);
@@ -94,7 +95,7 @@ filecursor_add_file(struct file_cursor *c, const struct weir_sink_host *host,
 	memset(e, 0, sizeof(*e));
 	e->name = copy;
 	e->fd = -1;
-	outbuf_init(&e->pending, host, (size_t)256 << 20);
+	text_init(&e->pending, host, (size_t)256 << 20);
 	return e;
 }
 
@@ -139,71 +140,77 @@ plain(unsigned char ch)
 }
 
 void
-filecursor_put_word(struct outbuf *b, const char *s, size_t n)
+filecursor_put_word(struct text *b, const char *s, size_t n)
 {
 	static const char hex[] = "0123456789abcdef";
 
 	if (n == 0)
-		outbuf_putc(b, '%');
+		text_putc(b, '%');
 	for (size_t i = 0; i < n; i++) {
 		unsigned char ch = (unsigned char)s[i];
 
 		if (plain(ch)) {
-			outbuf_putc(b, s[i]);
+			text_putc(b, s[i]);
 			continue;
 		}
-		outbuf_putc(b, '%');
-		outbuf_putc(b, hex[ch >> 4]);
-		outbuf_putc(b, hex[ch & 15]);
+		text_putc(b, '%');
+		text_putc(b, hex[ch >> 4]);
+		text_putc(b, hex[ch & 15]);
 	}
 }
 
 static void
-put_hash(struct outbuf *b, const uint8_t hash[32])
+put_hash(struct text *b, const uint8_t hash[32])
 {
 	static const char hex[] = "0123456789abcdef";
 
 	for (size_t i = 0; i < 32; i++) {
-		outbuf_putc(b, hex[hash[i] >> 4]);
-		outbuf_putc(b, hex[hash[i] & 15]);
+		text_putc(b, hex[hash[i] >> 4]);
+		text_putc(b, hex[hash[i] & 15]);
 	}
 }
 
 static void
-put_number(struct outbuf *b, const char *word, uint64_t v)
+put_u64(struct text *b, uint64_t v)
 {
-	outbuf_puts(b, word);
-	outbuf_putc(b, ' ');
-	outbuf_put_u64(b, v);
-	outbuf_putc(b, '\n');
+	text_fmt(b, "%" PRIu64, v);
 }
 
 static void
-put_file(struct outbuf *b, const struct file_entry *e)
+put_number(struct text *b, const char *word, uint64_t v)
 {
-	outbuf_puts(b, "file ");
-	outbuf_put_u64(b, e->generation);
-	outbuf_putc(b, ' ');
-	outbuf_put_u64(b, e->end);
-	outbuf_putc(b, ' ');
-	outbuf_put_u64(b, e->head_len);
-	outbuf_putc(b, ' ');
+	text_puts(b, word);
+	text_putc(b, ' ');
+	put_u64(b, v);
+	text_putc(b, '\n');
+}
+
+static void
+put_file(struct text *b, const struct file_entry *e)
+{
+	text_puts(b, "file ");
+	put_u64(b, e->generation);
+	text_putc(b, ' ');
+	put_u64(b, e->end);
+	text_putc(b, ' ');
+	put_u64(b, e->head_len);
+	text_putc(b, ' ');
 	put_hash(b, e->head);
-	outbuf_putc(b, ' ');
+	text_putc(b, ' ');
 	filecursor_put_word(b, e->name, strlen(e->name));
-	outbuf_putc(b, '\n');
+	text_putc(b, '\n');
 }
 
 void
-filecursor_write(struct outbuf *b, const struct file_cursor *c)
+filecursor_write(struct text *b, const struct file_cursor *c)
 {
 	uint8_t hash[32];
 
-	outbuf_puts(b, "weir-cursor 1\nstore ");
-	outbuf_puts(b, c->store);
-	outbuf_puts(b, "\nsink ");
+	text_puts(b, "weir-cursor 1\nstore ");
+	text_puts(b, c->store);
+	text_puts(b, "\nsink ");
 	filecursor_put_word(b, c->sink, strlen(c->sink));
-	outbuf_putc(b, '\n');
+	text_putc(b, '\n');
 	put_number(b, "lane", c->lane);
 	put_number(b, "sequence", c->sequence);
 	put_number(b, "epoch", c->epoch);
@@ -211,27 +218,27 @@ filecursor_write(struct outbuf *b, const struct file_cursor *c)
 	for (size_t i = 0; i < c->nfiles; i++)
 		put_file(b, &c->files[i]);
 	for (size_t i = 0; i < c->nnotes; i++) {
-		outbuf_puts(b, "note ");
-		outbuf_puts(b, c->notes[i]);
-		outbuf_putc(b, '\n');
+		text_puts(b, "note ");
+		text_puts(b, c->notes[i]);
+		text_putc(b, '\n');
 	}
 	for (size_t i = 0; i < c->nswaps; i++) {
 		const struct file_swap *s = &c->swaps[i];
 
-		outbuf_puts(b, s->temp != NULL ? "swap " : "drop ");
+		text_puts(b, s->temp != NULL ? "swap " : "drop ");
 		if (s->temp != NULL) {
 			filecursor_put_word(b, s->temp, strlen(s->temp));
-			outbuf_putc(b, ' ');
+			text_putc(b, ' ');
 		}
 		filecursor_put_word(b, s->name, strlen(s->name));
-		outbuf_putc(b, '\n');
+		text_putc(b, '\n');
 	}
 	if (b->failed)
 		return;
 	b->host->sha256(b->host->cookie, b->data, b->len, hash);
-	outbuf_puts(b, "end ");
+	text_puts(b, "end ");
 	put_hash(b, hash);
-	outbuf_putc(b, '\n');
+	text_putc(b, '\n');
 }
 
 /* ---- reading ------------------------------------------------------------ */

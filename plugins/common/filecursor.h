@@ -21,22 +21,22 @@
  *	end SHA256		of all lines before
  */
 
-#include "common/outbuf.h"
+#include "common/text.h"
 
 #define FILECURSOR_MAX ((size_t)64 << 20)
 
 struct file_entry {
-	char *name;	       /* within the folder */
-	uint64_t generation;   /* how often it was begun anew */
-	uint64_t length;       /* bytes that are committed */
-	uint64_t head_len;     /* bytes that head covers */
-	uint8_t head[32];      /* SHA-256 of the file's beginning */
-	int fd;		       /* -1: not open */
-	uint64_t end;	       /* length with what is not committed yet */
-	uint64_t head_max;     /* as far as head is to go; 0: 256 */
-	bool known;	       /* the cursor file on disk lists it */
-	bool touched;	       /* written since the last commit */
-	struct outbuf pending; /* bytes to be written at end */
+	char *name;	     /* within the folder */
+	uint64_t generation; /* how often it was begun anew */
+	uint64_t length;     /* bytes that are committed */
+	uint64_t head_len;   /* bytes that head covers */
+	uint8_t head[32];    /* SHA-256 of the file's beginning */
+	int fd;		     /* -1: not open */
+	uint64_t end;	     /* length with what is not committed yet */
+	uint64_t head_max;   /* as far as head is to go; 0: 256 */
+	bool known;	     /* the cursor file on disk lists it */
+	bool touched;	     /* written since the last commit */
+	struct text pending; /* bytes to be written at end */
 };
 
 struct file_swap {
@@ -74,7 +74,7 @@ void filecursor_clear_swaps(struct file_cursor *c,
 			    const struct weir_sink_host *host);
 
 /* Appends the text form; b->failed tells of no memory. */
-void filecursor_write(struct outbuf *b, const struct file_cursor *c);
+void filecursor_write(struct text *b, const struct file_cursor *c);
 
 /* Reads text (changed by it) into an initialised cursor. 0; -1 damaged, *why
  * says how; -2 no memory. */
@@ -82,7 +82,7 @@ int filecursor_read(struct file_cursor *c, const struct weir_sink_host *host,
 		    char *text, size_t len, const char **why);
 
 /* Appends a word escaped; unescapes one in place and returns its length. */
-void filecursor_put_word(struct outbuf *b, const char *s, size_t n);
+void filecursor_put_word(struct text *b, const char *s, size_t n);
 size_t filecursor_unescape(char *word);
 
 #endif

@@ -43,7 +43,7 @@ files_new(struct files **out, const struct weir_sink_open *o,
 	struct files *f = host->resize(host->cookie, NULL, sizeof(*f));
 
 	if (f == NULL)
-		return files_fail_memory(res);
+		return result_nomem(res);
 	memset(f, 0, sizeof(*f));
 	f->host = host;
 	f->io = host->files;
@@ -54,14 +54,14 @@ files_new(struct files **out, const struct weir_sink_open *o,
 	(void)snprintf(f->store, sizeof(f->store), "%s", o->store_uuid);
 	(void)snprintf(f->sink, sizeof(f->sink), "%s", o->sink);
 	filecursor_init(&f->c);
-	outbuf_init(&f->text, host, FILECURSOR_MAX);
-	outbuf_init(&f->scratch, host, FILECURSOR_MAX);
+	text_init(&f->text, host, FILECURSOR_MAX);
+	text_init(&f->scratch, host, FILECURSOR_MAX);
 	f->folder = dup_text(host, how->folder);
 	f->cursor = dup_text(host, how->cursor);
 	f->suffix = dup_text(host, how->suffix != NULL ? how->suffix : "");
 	if (f->folder == NULL || f->cursor == NULL || f->suffix == NULL) {
 		files_free(f);
-		return files_fail_memory(res);
+		return result_nomem(res);
 	}
 	*out = f;
 	return WEIR_SINK_OK;
@@ -85,8 +85,8 @@ files_free(struct files *f)
 	files_close_all(f);
 	files_scratch_drop(f);
 	filecursor_fini(&f->c, f->host);
-	outbuf_fini(&f->text);
-	outbuf_fini(&f->scratch);
+	text_fini(&f->text);
+	text_fini(&f->scratch);
 	if (f->folder != NULL)
 		f->host->release(f->host->cookie, f->folder);
 	if (f->cursor != NULL)
@@ -135,7 +135,7 @@ reset_ends(struct files *f)
 		struct file_entry *e = &f->c.files[i];
 
 		e->end = e->length;
-		outbuf_clear(&e->pending);
+		text_clear(&e->pending);
 		if (e->head_len > e->length)
 			e->head_len = 0;
 	}
@@ -226,7 +226,7 @@ refuse_foreign(const struct files *f, struct weir_sink_result *res)
 {
 	if (!f->foreign)
 		return WEIR_SINK_OK;
-	return files_fail(
+	return result_set(
 		res, WEIR_SINK_BLOCKED, "STORE",
 		"choose another path, or move the files and their cursor away",
 		"%s/%s belongs to store %s, this is store %s", f->folder,
@@ -300,7 +300,7 @@ files_want(struct files *f, size_t *index, const char *name,
 	if (e == NULL)
 		e = filecursor_add_file(&f->c, f->host, name);
 	if (e == NULL)
-		return files_fail_memory(res);
+		return result_nomem(res);
 	if (e->generation == 0)
 		e->generation = 1;
 	*index = (size_t)(e - f->c.files);
@@ -320,7 +320,12 @@ files_want(struct files *f, size_t *index, const char *name,
 	}
 	if (e->fd < 0)
 		return files_fail_errno(res, "create", path);
-	return first_length(f, e, path, res);
+	class = first_length(f, e, path, res);
+	if (class != WEIR_SINK_OK) {
+		(void)f->io->close(f->host->cookie, e->fd);
+		e->fd = -1;
+	}
+	return class;
 }
 
 bool
@@ -365,7 +370,7 @@ static int
 flush(struct files *f, struct file_entry *e, struct weir_sink_result *res)
 {
 	if (e->pending.failed)
-		return files_fail_memory(res);
+		return result_nomem(res);
 	if (e->pending.len == 0)
 		return WEIR_SINK_OK;
 	if (f->io->write_at(f->host->cookie, e->fd, e->pending.data,
@@ -375,7 +380,7 @@ flush(struct files *f, struct file_entry *e, struct weir_sink_result *res)
 			res, "write",
 			files_path(f, f->path, e->name, f->suffix));
 	e->end += e->pending.len;
-	outbuf_clear(&e->pending);
+	text_clear(&e->pending);
 	return WEIR_SINK_OK;
 }
 
@@ -386,9 +391,9 @@ files_append(struct files *f, size_t index, const void *p, size_t n,
 	struct file_entry *e = &f->c.files[index];
 
 	e->touched = true;
-	outbuf_put(&e->pending, p, n);
+	text_add(&e->pending, p, n);
 	if (e->pending.failed)
-		return files_fail_memory(res);
+		return result_nomem(res);
 	if (e->pending.len < FLUSH_BYTES)
 		return WEIR_SINK_OK;
 	return flush(f, e, res);
@@ -405,7 +410,7 @@ files_read(struct files *f, size_t index, void *out, size_t n, uint64_t at,
 	if (got < 0)
 		return files_fail_errno(res, "read", path);
 	if ((size_t)got != n)
-		return files_fail(res, WEIR_SINK_RETRY, "EOF", NULL,
+		return result_set(res, WEIR_SINK_RETRY, "EOF", NULL,
 				  "%s became shorter while it was read", path);
 	return WEIR_SINK_OK;
 }

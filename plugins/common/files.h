@@ -21,6 +21,7 @@
  */
 
 #include "common/filecursor.h"
+#include "common/result.h"
 
 struct files;
 
@@ -107,16 +108,8 @@ void files_rotated(struct files *f);
 /* Can a file be written in the folder? Leaves nothing behind. */
 int files_probe(struct files *f, struct weir_sink_result *res);
 
-/* Fills res and returns class. hint may be NULL. */
-#if defined(__GNUC__)
-__attribute__((format(printf, 5, 6)))
-#endif
-int
-files_fail(struct weir_sink_result *res, int class, const char *code,
-	   const char *hint, const char *fmt, ...);
-/* The same for errno after a call on path, its class chosen by errno. */
+/* Fills res for errno after a call on path; the class goes by errno. */
 int files_fail_errno(struct weir_sink_result *res, const char *what,
 		     const char *path);
-int files_fail_memory(struct weir_sink_result *res);
 
 #endif

@@ -29,9 +29,9 @@ struct files {
 	enum files_dirt dirt;
 	uint64_t loads;
 	struct file_cursor c;
-	struct outbuf text; /* of the cursor file */
+	struct text text; /* of the cursor file */
 	/* a file that is to take the place of file scratch_of */
-	struct outbuf scratch;
+	struct text scratch;
 	size_t scratch_of;
 	uint64_t scratch_end;
 	int scratch_fd;

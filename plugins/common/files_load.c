@@ -7,34 +7,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 /* ---- results ------------------------------------------------------------ */
-
-int
-files_fail(struct weir_sink_result *res, int class, const char *code,
-	   const char *hint, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	(void)vsnprintf(res->message, sizeof(res->message), fmt, ap);
-	va_end(ap);
-	(void)snprintf(res->code, sizeof(res->code), "%s", code);
-	(void)snprintf(res->hint, sizeof(res->hint), "%s",
-		       hint != NULL ? hint : "");
-	return class;
-}
-
-int
-files_fail_memory(struct weir_sink_result *res)
-{
-	return files_fail(res, WEIR_SINK_RETRY, "ENOMEM",
-			  "give the process more memory, or smaller batches",
-			  "out of memory");
-}
 
 static const struct {
 	int number;
@@ -88,7 +64,7 @@ files_fail_errno(struct weir_sink_result *res, const char *what,
 		}
 	}
 	(void)snprintf(code, sizeof(code), "E%d", number);
-	return files_fail(res, class, name != NULL ? name : code, hint,
+	return result_set(res, class, name != NULL ? name : code, hint,
 			  "can't %s %s: %s", what, path, strerror(number));
 }
 
@@ -112,7 +88,7 @@ read_cursor(struct files *f, const char *path, bool *found,
 	off_t size;
 	ssize_t got;
 
-	outbuf_clear(&f->text);
+	text_clear(&f->text);
 	*found = fd >= 0;
 	if (fd < 0)
 		return errno == ENOENT ? WEIR_SINK_OK
@@ -120,8 +96,8 @@ read_cursor(struct files *f, const char *path, bool *found,
 	size = f->io->size(f->host->cookie, fd);
 	if (size < 0) {
 		class = files_fail_errno(res, "measure", path);
-	} else if (!outbuf_reserve(&f->text, (size_t)size + 1)) {
-		class = files_fail_memory(res);
+	} else if (!text_reserve(&f->text, (size_t)size + 1)) {
+		class = result_nomem(res);
 	} else {
 		got = f->io->read_at(f->host->cookie, fd, f->text.data,
 				     (size_t)size, 0);
@@ -149,9 +125,9 @@ parse_cursor(struct files *f, struct file_cursor *c, bool *found,
 		return class;
 	rc = filecursor_read(c, f->host, f->text.data, f->text.len, &why);
 	if (rc == -2)
-		return files_fail_memory(res);
+		return result_nomem(res);
 	if (rc != 0)
-		return files_fail(res, WEIR_SINK_BLOCKED, "CURSOR",
+		return result_set(res, WEIR_SINK_BLOCKED, "CURSOR",
 				  "restore the cursor file, or write the "
 				  "files anew with `weir sink replay`",
 				  "%s is damaged: %s", path, why);
@@ -170,10 +146,10 @@ files_write_cursor(struct files *f, struct weir_sink_result *res)
 	memcpy(f->c.store_id, f->store_id, sizeof(f->store_id));
 	memcpy(f->c.store, f->store, sizeof(f->store));
 	memcpy(f->c.sink, f->sink, sizeof(f->sink));
-	outbuf_clear(&f->text);
+	text_clear(&f->text);
 	filecursor_write(&f->text, &f->c);
 	if (f->text.failed)
-		return files_fail_memory(res);
+		return result_nomem(res);
 	fd = io->open(ck, temp, O_RDWR | O_CREAT | O_TRUNC, 0666);
 	if (fd < 0)
 		return files_fail_errno(res, "create", temp);
@@ -215,7 +191,7 @@ int
 files_fail_epoch(const struct files *f, uint64_t seen, uint64_t epoch,
 		 struct weir_sink_result *res)
 {
-	return files_fail(res, WEIR_SINK_BLOCKED, "EPOCH",
+	return result_set(res, WEIR_SINK_BLOCKED, "EPOCH",
 			  "let one runner only deliver to these files",
 			  "%s/%s was written by a newer runner (epoch %llu, "
 			  "this one has %llu)",
@@ -232,15 +208,15 @@ files_hash_head(struct files *f, struct file_entry *e, uint64_t len,
 	const char *path = files_path(f, f->path, e->name, f->suffix);
 	ssize_t got;
 
-	outbuf_clear(&f->text);
-	if (!outbuf_reserve(&f->text, (size_t)len))
-		return files_fail_memory(res);
+	text_clear(&f->text);
+	if (!text_reserve(&f->text, (size_t)len))
+		return result_nomem(res);
 	got = f->io->read_at(f->host->cookie, e->fd, f->text.data, (size_t)len,
 			     0);
 	if (got < 0)
 		return files_fail_errno(res, "read", path);
 	if ((uint64_t)got != len)
-		return files_fail(res, WEIR_SINK_RETRY, "EOF", NULL,
+		return result_set(res, WEIR_SINK_RETRY, "EOF", NULL,
 				  "%s became shorter while it was read", path);
 	f->host->sha256(f->host->cookie, f->text.data, (size_t)len, e->head);
 	e->head_len = len;
@@ -259,7 +235,7 @@ check_head(struct files *f, struct file_entry *e, const char *path,
 	class = files_hash_head(f, &is, e->head_len, res);
 	if (class != WEIR_SINK_OK || memcmp(is.head, e->head, 32) == 0)
 		return class;
-	return files_fail(res, WEIR_SINK_BLOCKED, "FILE",
+	return result_set(res, WEIR_SINK_BLOCKED, "FILE",
 			  "put the file back, move this one away to begin a "
 			  "new one, or write it anew with `weir sink replay`",
 			  "%s is not the file that was written: its first "
@@ -296,7 +272,7 @@ files_open_entry(struct files *f, struct file_entry *e, const char *path,
 	} else if (rotated && size == 0 && e->length > 0) {
 		begin_anew(e);
 	} else if ((uint64_t)size < e->length) {
-		class = files_fail(
+		class = result_set(
 			res, WEIR_SINK_BLOCKED, "FILE",
 			"restore the file, or write it anew with `weir sink "
 			"replay`",
@@ -362,7 +338,7 @@ files_load(struct files *f, unsigned flags, struct weir_sink_result *res)
 	f->loads++;
 	f->foreign = found && memcmp(fresh.store_id, f->store_id, 16) != 0;
 	if (found && !f->foreign && strcmp(f->c.sink, f->sink) != 0)
-		return files_fail(res, WEIR_SINK_BLOCKED, "SINK",
+		return result_set(res, WEIR_SINK_BLOCKED, "SINK",
 				  "give each sink a path of its own; remove "
 				  "the cursor file if that sink is gone",
 				  "%s belongs to the sink %s, this is %s",

@@ -73,7 +73,7 @@ files_scratch_begin(struct files *f, size_t index, struct weir_sink_result *res)
 	files_scratch_drop(f);
 	f->scratch_of = index;
 	f->scratch_end = 0;
-	outbuf_clear(&f->scratch);
+	text_clear(&f->scratch);
 	f->scratch_fd = f->io->open(f->host->cookie, scratch_path(f),
 				    O_RDWR | O_CREAT | O_TRUNC, 0666);
 	if (f->scratch_fd < 0)
@@ -85,7 +85,7 @@ static int
 scratch_flush(struct files *f, struct weir_sink_result *res)
 {
 	if (f->scratch.failed)
-		return files_fail_memory(res);
+		return result_nomem(res);
 	if (f->scratch.len == 0)
 		return WEIR_SINK_OK;
 	if (f->io->write_at(f->host->cookie, f->scratch_fd, f->scratch.data,
@@ -93,7 +93,7 @@ scratch_flush(struct files *f, struct weir_sink_result *res)
 			    (off_t)f->scratch_end) != (ssize_t)f->scratch.len)
 		return files_fail_errno(res, "write", scratch_path(f));
 	f->scratch_end += f->scratch.len;
-	outbuf_clear(&f->scratch);
+	text_clear(&f->scratch);
 	return WEIR_SINK_OK;
 }
 
@@ -101,7 +101,7 @@ int
 files_scratch_put(struct files *f, const void *p, size_t n,
 		  struct weir_sink_result *res)
 {
-	outbuf_put(&f->scratch, p, n);
+	text_add(&f->scratch, p, n);
 	if (!f->scratch.failed && f->scratch.len < ((size_t)256 << 10))
 		return WEIR_SINK_OK;
 	return scratch_flush(f, res);
@@ -134,7 +134,7 @@ files_scratch_end(struct files *f, uint64_t head_len,
 	(void)files_path(f, temp, e->name, scratch_suffix);
 	(void)files_path(f, name, e->name, f->suffix);
 	if (!filecursor_add_swap(&f->c, f->host, temp + skip, name + skip))
-		return files_fail_memory(res);
+		return result_nomem(res);
 	return swap_in(f, res);
 }
 
@@ -220,7 +220,7 @@ files_adopt(struct files *f, struct files *from, struct weir_sink_result *res)
 	filecursor_init(&to);
 	if (!plan_adoption(f, &to, from)) {
 		filecursor_fini(&to, f->host);
-		return files_fail_memory(res);
+		return result_nomem(res);
 	}
 	to.sequence = from->c.sequence;
 	to.epoch = from->c.epoch;

@@ -37,9 +37,8 @@ text_clear(struct text *t)
 	t->failed = false;
 }
 
-/* Room for n more bytes and a NUL. */
-static bool
-text_room(struct text *t, size_t n)
+bool
+text_reserve(struct text *t, size_t n)
 {
 	if (t->failed)
 		return false;
@@ -66,12 +65,18 @@ text_room(struct text *t, size_t n)
 void
 text_add(struct text *t, const void *p, size_t n)
 {
-	if (!text_room(t, n))
+	if (!text_reserve(t, n))
 		return;
 	if (n > 0)
 		memcpy(t->data + t->len, p, n);
 	t->len += n;
 	t->data[t->len] = '\0';
+}
+
+void
+text_putc(struct text *t, char ch)
+{
+	text_add(t, &ch, 1);
 }
 
 void
@@ -95,7 +100,7 @@ text_fmt(struct text *t, const char *fmt, ...)
 	va_copy(again, ap);
 	int n = vsnprintf(NULL, 0, fmt, ap);
 	va_end(ap);
-	if (n >= 0 && text_room(t, (size_t)n)) {
+	if (n >= 0 && text_reserve(t, (size_t)n)) {
 		vsnprintf(t->data + t->len, (size_t)n + 1, fmt, again);
 		t->len += (size_t)n;
 	}

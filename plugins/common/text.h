@@ -23,7 +23,10 @@ struct text {
 void text_init(struct text *t, const struct weir_sink_host *host, size_t max);
 void text_fini(struct text *t);
 void text_clear(struct text *t);
+/* Room for n more bytes and a NUL at data + len; false and failed without. */
+bool text_reserve(struct text *t, size_t n);
 void text_add(struct text *t, const void *p, size_t n);
+void text_putc(struct text *t, char ch);
 void text_puts(struct text *t, const char *s);
 void text_str(struct text *t, struct weir_str s);
 void text_fmt(struct text *t, const char *fmt, ...)

@@ -5,7 +5,7 @@ dist_man_MANS += man/weir-sink-json.7
 endif
 plugins_json_json_la_CPPFLAGS = $(SINK_CPPFLAGS)
 plugins_json_json_la_LDFLAGS = $(SINK_LDFLAGS)
-plugins_json_json_la_LIBADD = plugins/common/libcommon.la
+plugins_json_json_la_LIBADD = $(SINK_LIBS)
 plugins_json_json_la_SOURCES = \
 	plugins/json/json.c \
 	plugins/json/pretty.c \

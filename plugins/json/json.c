@@ -32,15 +32,6 @@ static const struct weir_sink_option options[] = {
 	{0},
 };
 
-static const char *
-setting(const struct weir_sink_open *o, const char *name, const char *dflt)
-{
-	for (size_t i = 0; i < o->nsettings; i++)
-		if (strcmp(o->settings[i].name, name) == 0)
-			return o->settings[i].value;
-	return dflt;
-}
-
 /* The folder and the name in it that path stands for, or what is wrong. */
 static const char *
 split_path(const char *path, char folder[4096], char name[256])
@@ -71,9 +62,9 @@ json_validate(const struct weir_sink_open *o, struct weir_sink_result *res)
 	char folder[4096], name[256];
 	const char *wrong;
 
-	wrong = split_path(setting(o, "path", ""), folder, name);
+	wrong = split_path(setting_get(o, "path"), folder, name);
 	if (wrong != NULL)
-		return files_fail(res, WEIR_SINK_REJECT, "path", NULL, "%s",
+		return result_set(res, WEIR_SINK_REJECT, "path", NULL, "%s",
 				  wrong);
 	return WEIR_SINK_OK;
 }
@@ -110,13 +101,13 @@ json_open(void **out, const struct weir_sink_open *o,
 	int class;
 
 	if (s == NULL)
-		return files_fail_memory(res);
+		return result_nomem(res);
 	memset(s, 0, sizeof(*s));
 	s->o = *o;
-	s->pretty = strcmp(setting(o, "pretty", "false"), "true") == 0;
+	s->pretty = setting_bool(o, "pretty");
 	class = json_validate(o, res);
 	if (class == WEIR_SINK_OK) {
-		(void)split_path(setting(o, "path", ""), s->folder, s->name);
+		(void)split_path(setting_get(o, "path"), s->folder, s->name);
 		(void)snprintf(s->cursor, sizeof(s->cursor), "%s.weir-cursor",
 			       s->name);
 		class = open_set(s, &s->files, NULL, res);
@@ -159,7 +150,7 @@ static int
 put_record(struct sink *s, struct files *set, size_t index,
 	   const struct weir_sink_record *r, struct weir_sink_result *res)
 {
-	struct outbuf text;
+	struct text text;
 	int class;
 
 	if (!s->pretty) {
@@ -169,13 +160,13 @@ put_record(struct sink *s, struct files *set, size_t index,
 			       ? class
 			       : files_append(set, index, "\n", 1, res);
 	}
-	outbuf_init(&text, s->o.host, (size_t)1 << 30);
+	text_init(&text, s->o.host, (size_t)1 << 30);
 	pretty_put(&text, r->json);
-	outbuf_putc(&text, '\n');
+	text_putc(&text, '\n');
 	class = text.failed
-			? files_fail_memory(res)
+			? result_nomem(res)
 			: files_append(set, index, text.data, text.len, res);
-	outbuf_fini(&text);
+	text_fini(&text);
 	return class;
 }
 
@@ -226,7 +217,7 @@ deliver_replay(struct sink *s, const struct weir_sink_batch *batch,
 	if (s->replay == NULL && batch->through_sequence <= s->replayed)
 		return WEIR_SINK_OK;
 	if (s->replay == NULL)
-		return files_fail(res, WEIR_SINK_RETRY, "REPLAY",
+		return result_set(res, WEIR_SINK_RETRY, "REPLAY",
 				  "begin the replay again with `weir sink "
 				  "replay`",
 				  "no replay of %s/%s has begun", s->folder,
@@ -283,7 +274,7 @@ json_rewind(void *sink, uint64_t sequence, struct weir_sink_result *res)
 	int class;
 
 	if (sequence > 1)
-		return files_fail(res, WEIR_SINK_REJECT, "REPLAY",
+		return result_set(res, WEIR_SINK_REJECT, "REPLAY",
 				  "replay it from the beginning",
 				  "a file can't be replayed from sequence %llu",
 				  (unsigned long long)sequence);
@@ -309,7 +300,7 @@ json_reload(void *sink, const struct weir_sink_open *o,
 
 	(void)res;
 	if (o != NULL)
-		s->pretty = strcmp(setting(o, "pretty", "false"), "true") == 0;
+		s->pretty = setting_bool(o, "pretty");
 	files_rotated(s->files);
 	return WEIR_SINK_OK;
 }

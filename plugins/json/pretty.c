@@ -4,11 +4,11 @@
 #include <string.h>
 
 static void
-newline(struct outbuf *b, unsigned level)
+newline(struct text *b, unsigned level)
 {
-	outbuf_putc(b, '\n');
+	text_putc(b, '\n');
 	for (unsigned i = 0; i < level; i++)
-		outbuf_put(b, "  ", 2);
+		text_add(b, "  ", 2);
 }
 
 /* One past the string that begins at p. */
@@ -31,13 +31,13 @@ skip_space(const char *p, const char *end)
 
 /* An opening bracket; an empty container stays on one line. */
 static const char *
-put_open(struct outbuf *b, const char *p, const char *end, unsigned *level)
+put_open(struct text *b, const char *p, const char *end, unsigned *level)
 {
 	const char *next = skip_space(p + 1, end);
 
-	outbuf_putc(b, *p);
+	text_putc(b, *p);
 	if (next < end && (*next == '}' || *next == ']')) {
-		outbuf_putc(b, *next);
+		text_putc(b, *next);
 		return next + 1;
 	}
 	newline(b, ++*level);
@@ -45,7 +45,7 @@ put_open(struct outbuf *b, const char *p, const char *end, unsigned *level)
 }
 
 void
-pretty_put(struct outbuf *b, struct weir_str value)
+pretty_put(struct text *b, struct weir_str value)
 {
 	const char *p = value.data, *end = p + value.len, *next;
 	unsigned level = 0;
@@ -59,23 +59,23 @@ pretty_put(struct outbuf *b, struct weir_str value)
 		case '}':
 		case ']':
 			newline(b, --level);
-			outbuf_putc(b, *p++);
+			text_putc(b, *p++);
 			break;
 		case ',':
-			outbuf_putc(b, *p++);
+			text_putc(b, *p++);
 			newline(b, level);
 			break;
 		case ':':
-			outbuf_put(b, ": ", 2);
+			text_add(b, ": ", 2);
 			p++;
 			break;
 		case '"':
 			next = string_end(p, end);
-			outbuf_put(b, p, (size_t)(next - p));
+			text_add(b, p, (size_t)(next - p));
 			p = next;
 			break;
 		default:
-			outbuf_putc(b, *p++);
+			text_putc(b, *p++);
 			break;
 		}
 	}

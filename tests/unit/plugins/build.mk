@@ -26,3 +26,16 @@ tests_unit_plugins_test_sqltypes_CPPFLAGS = $(FAKE_CPPFLAGS)
 tests_unit_plugins_test_sqltypes_LDADD = $(FAKE_LIBS)
 tests_unit_plugins_test_sqltypes_SOURCES = tests/unit/plugins/test_sqltypes.c
 endif
+
+if HAVE_CMOCKA
+if SINK_JSON
+check_PROGRAMS += tests/unit/plugins/test_json_sink
+TESTS += tests/unit/plugins/test_json_sink
+endif
+tests_unit_plugins_test_json_sink_CPPFLAGS = $(FAKE_CPPFLAGS)
+tests_unit_plugins_test_json_sink_LDADD = $(FAKE_LIBS)
+tests_unit_plugins_test_json_sink_SOURCES = \
+	tests/unit/plugins/filedrive.c \
+	tests/unit/plugins/filedrive.h \
+	tests/unit/plugins/test_json_sink.c
+endif

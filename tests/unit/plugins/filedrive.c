@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "plugins/filedrive.h"
+
+#define TRIES 40
+
+char *
+filedrive_read(const char *path, size_t *len)
+{
+	FILE *in = fopen(path, "rb");
+	char *text;
+	long size;
+
+	if (in == NULL)
+		fail_msg("%s: %s", path, strerror(errno));
+	(void)fseek(in, 0, SEEK_END);
+	size = ftell(in);
+	(void)fseek(in, 0, SEEK_SET);
+	text = calloc(1, (size_t)size + 1);
+	assert_int_equal(fread(text, 1, (size_t)size, in), size);
+	(void)fclose(in);
+	if (len != NULL)
+		*len = (size_t)size;
+	return text;
+}
+
+void
+filedrive_write(const char *path, const char *text)
+{
+	FILE *out = fopen(path, "wb");
+
+	assert_non_null(out);
+	assert_int_equal(fwrite(text, 1, strlen(text), out), strlen(text));
+	(void)fclose(out);
+}
+
+/* Where a drive stands; what the host of a real sink keeps. */
+struct life {
+	const struct filedrive *d;
+	struct fake *f;
+	bool reopen;	  /* after a failure */
+	uint64_t done;	  /* acknowledged sequence */
+	bool parked_done; /* the record held back was delivered */
+	uint64_t parked_epoch;
+	uint64_t replayed; /* acknowledged of the replay */
+	bool rewound, replay_done;
+};
+
+/* Records from..to without the one held back, or that one alone. */
+static int
+hand_over(struct life *l, uint64_t from, uint64_t to, uint32_t flags)
+{
+	const struct weir_sink_record *list[64];
+	struct weir_sink_batch b = {.struct_size = sizeof(b)};
+	struct fake *f = l->f;
+	uint64_t skip = l->d->parked;
+
+	if ((flags & WEIR_BATCH_PARKED) != 0)
+		from = to = skip, skip = 0;
+	for (uint64_t s = from; s <= to; s++)
+		if (s != skip)
+			list[b.nrecords++] = fake_at(f, s);
+	b.flags = flags;
+	b.epoch = (flags & WEIR_BATCH_PARKED) != 0 ? l->parked_epoch : f->epoch;
+	b.through_sequence = (flags & WEIR_BATCH_PARKED) != 0 ? l->done : to;
+	b.parked = l->d->parked != 0 && !l->parked_done;
+	b.deadline_us = f->host.monotonic_us(f) + 30000000;
+	b.stop_fd = -1;
+	b.records = list;
+	memset(&f->res, 0, sizeof(f->res));
+	f->res.struct_size = sizeof(f->res);
+	return f->plugin->deliver(f->sink, &b, &f->res);
+}
+
+static int
+open_life(struct life *l)
+{
+	int class = fake_open(l->f, fake_plugin(l->d->plugin));
+
+	if (class != WEIR_SINK_OK) {
+		fake_close(l->f);
+		return class;
+	}
+	l->rewound = false;
+	l->replayed = 0;
+	l->done = l->f->cursor.found ? l->f->cursor.sequence : 0;
+	l->f->epoch = (l->f->cursor.found ? l->f->cursor.epoch : 0) + 1;
+	return class;
+}
+
+static int
+step_replay(struct life *l)
+{
+	uint64_t last = fake_last(l->f), to = l->replayed + l->d->batch;
+	uint32_t flags = WEIR_BATCH_REPLAY;
+	int class = WEIR_SINK_OK;
+
+	if (!l->rewound)
+		class = fake_rewind(l->f, 1);
+	if (class != WEIR_SINK_OK)
+		return class;
+	l->rewound = true;
+	if (to >= last) {
+		to = last;
+		flags |= WEIR_BATCH_REPLAY_END;
+	}
+	class = hand_over(l, l->replayed + 1, to, flags);
+	if (class != WEIR_SINK_OK)
+		return class;
+	l->replayed = to;
+	l->replay_done = to == last;
+	return class;
+}
+
+/* One call of the host's loop; false when all is done. */
+static bool
+step(struct life *l, int *class)
+{
+	uint64_t last = fake_last(l->f), to;
+
+	*class = WEIR_SINK_OK;
+	if (l->f->sink == NULL) {
+		*class = open_life(l);
+		return true;
+	}
+	if (l->done < last) {
+		to = l->done + l->d->batch < last ? l->done + l->d->batch
+						  : last;
+		*class = hand_over(l, l->done + 1, to, 0);
+		if (*class == WEIR_SINK_OK) {
+			assert_int_equal(l->f->res.durable_sequence, to);
+			l->done = to;
+		}
+		return true;
+	}
+	if (l->d->parked != 0 && !l->parked_done) {
+		if (l->parked_epoch == 0)
+			l->parked_epoch = l->f->epoch + 1;
+		*class = hand_over(l, 0, 0, WEIR_BATCH_PARKED);
+		if (*class == WEIR_SINK_OK) {
+			l->parked_done = true;
+			l->f->epoch = l->parked_epoch;
+		}
+		return true;
+	}
+	if (l->d->replay && !l->replay_done) {
+		*class = step_replay(l);
+		return true;
+	}
+	return false;
+}
+
+static void
+run_life(struct life *l, const char *when)
+{
+	int class, failures = 0;
+
+	for (int i = 0; step(l, &class); i++) {
+		if (class == WEIR_SINK_OK)
+			continue;
+		assert_true(class == WEIR_SINK_RETRY ||
+			    class == WEIR_SINK_BLOCKED);
+		assert_string_not_equal(l->f->res.message, "");
+		if (l->f->dead_from != 0 || l->reopen)
+			fake_close(l->f);
+		l->f->dead_from = 0;
+		if (++failures > TRIES)
+			fail_msg("%s: never heals: %s", when,
+				 l->f->res.message);
+	}
+	fake_close(l->f);
+	l->d->check(l->f, when);
+}
+
+enum fault {
+	FAIL_IO,
+	FAIL_ROOM,
+	FAIL_DEAD,
+	FAIL_MEMORY
+};
+
+/* One life with one fault; false when the fault lay behind its end. */
+static bool
+try_fault(const struct filedrive *d, enum fault fault, uint64_t n, bool reopen)
+{
+	static const char *const names[] = {"EIO", "ENOSPC", "dead", "memory"};
+	struct life l = {.d = d, .f = fake_new(), .reopen = reopen};
+	struct fake *f = l.f;
+	char when[96];
+	bool met;
+
+	d->setup(f);
+	(void)snprintf(when, sizeof(when), "%s from %s %llu, %s", names[fault],
+		       fault == FAIL_MEMORY ? "allocation" : "call",
+		       (unsigned long long)n, reopen ? "reopened" : "kept");
+	f->fail_errno = fault == FAIL_ROOM ? ENOSPC : EIO;
+	f->file_calls = f->allocs = 0;
+	if (fault == FAIL_DEAD)
+		f->dead_from = n;
+	else if (fault == FAIL_MEMORY)
+		f->fail_alloc_at = n;
+	else
+		f->fail_file_at = n;
+	run_life(&l, when);
+	met = (fault == FAIL_MEMORY ? f->allocs : f->file_calls) >= n;
+	fake_free(f);
+	return met;
+}
+
+void
+filedrive_all(const struct filedrive *d)
+{
+	for (int fault = FAIL_IO; fault <= FAIL_MEMORY; fault++)
+		for (int reopen = 0; reopen <= 1; reopen++)
+			for (uint64_t n = 1;
+			     try_fault(d, (enum fault)fault, n, reopen == 1);
+			     n++)
+				assert_true(n < 5000);
+}
