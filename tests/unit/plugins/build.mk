@@ -28,6 +28,14 @@ tests_unit_plugins_test_sqltypes_SOURCES = tests/unit/plugins/test_sqltypes.c
 endif
 
 if HAVE_CMOCKA
+if SINK_LOG
+check_PROGRAMS += tests/unit/plugins/test_log_sink
+TESTS += tests/unit/plugins/test_log_sink
+endif
+tests_unit_plugins_test_log_sink_CPPFLAGS = $(FAKE_CPPFLAGS)
+tests_unit_plugins_test_log_sink_LDADD = $(FAKE_LIBS)
+tests_unit_plugins_test_log_sink_SOURCES = tests/unit/plugins/test_log_sink.c
+
 if SINK_JSON
 check_PROGRAMS += tests/unit/plugins/test_json_sink
 TESTS += tests/unit/plugins/test_json_sink
