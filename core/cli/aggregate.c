@@ -321,6 +321,11 @@ run_list(struct cli *c, struct weir_err *err)
 	if (rc == 0)
 		rc = cli_u64(c, &l.take, "take",
 			     config_u64(config, "list_page_size"), err);
+	if (rc == 0 && l.take > config_u64(config, "page_limit")) {
+		l.take = config_u64(config, "page_limit");
+		cli_warn(c, "shown are at most %" PRIu64 ", the page_limit",
+			 l.take);
+	}
 	if (rc == 0)
 		rc = session_open(c, &x, err);
 	if (rc == 0 && c->json)

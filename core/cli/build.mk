@@ -6,9 +6,11 @@ core_libcli_la_SOURCES = \
 	core/cli/aggregate.h \
 	core/cli/apply.c \
 	core/cli/basics.c \
+	core/cli/check.c \
 	core/cli/cli.c \
 	core/cli/cli.h \
 	core/cli/commands.h \
+	core/cli/complete.c \
 	core/cli/deliver.c \
 	core/cli/help.c \
 	core/cli/help.h \
@@ -16,8 +18,18 @@ core_libcli_la_SOURCES = \
 	core/cli/out.c \
 	core/cli/parse.c \
 	core/cli/parse.h \
+	core/cli/plugin.c \
+	core/cli/plugin_sink.c \
+	core/cli/settings.c \
+	core/cli/sink.c \
+	core/cli/sink.h \
+	core/cli/sink_dead.c \
+	core/cli/sink_run.c \
+	core/cli/sinkview.c \
+	core/cli/sinkview.h \
 	core/cli/table.c \
-	core/cli/table.h
+	core/cli/table.h \
+	core/cli/tail.c
 bin_PROGRAMS += weir
 weir_CPPFLAGS = $(CORE_CPPFLAGS)
 weir_LDADD = core/libcli.la core/libcore.la $(CORE_LIBS)

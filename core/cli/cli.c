@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/cli.h"
 
+#include "base/diag.h"
 #include "base/err.h"
 #include "base/os.h"
 #include "base/str.h"
+#include "bus/options.h"
 #include "model/config.h"
 #include "store/store.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -20,24 +21,10 @@ int
 cli_duration(int64_t *us, const char *text, const char *what,
 	     struct weir_err *err)
 {
-	static const struct {
-		const char *unit;
-		uint64_t us;
-	} units[] = {{"us", 1},
-		     {"ms", 1000},
-		     {"s", 1000000},
-		     {"m", 60000000},
-		     {"h", 3600000000u}};
-	size_t digits = strspn(text, "0123456789");
-	uint64_t n;
+	int64_t n = options_duration(text);
 
-	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
-		if (strcmp(text + digits, units[i].unit) != 0)
-			continue;
-		if (str_u64(&n, (struct weir_str){text, digits}) != 0 ||
-		    n > (uint64_t)INT64_MAX / units[i].us)
-			break;
-		*us = (int64_t)(n * units[i].us);
+	if (n >= 0) {
+		*us = n;
 		return 0;
 	}
 	return err_set(err, WEIR_EUSAGE,
@@ -46,18 +33,14 @@ cli_duration(int64_t *us, const char *text, const char *what,
 		       what, text);
 }
 
-int
-cli_data_dir(struct cli *c, const char **out, struct weir_err *err)
+/* The data folder as text: --data-dir, WEIR_DATA_DIR, data_dir in --config. */
+static int
+choose_dir(struct cli *c, const char *path, struct weir_err *err)
 {
 	const char *dir = cli_get(c, "data-dir");
-	const char *path = cli_get(c, "config");
 	struct config *config = NULL;
 	int rc;
 
-	if (c->dir != NULL) {
-		*out = c->dir;
-		return 0;
-	}
 	if (dir == NULL)
 		dir = getenv("WEIR_DATA_DIR");
 	if ((dir == NULL || *dir == '\0') && path != NULL) {
@@ -70,25 +53,38 @@ cli_data_dir(struct cli *c, const char **out, struct weir_err *err)
 		dir = "./.weir";
 	rc = os_absolute(&c->dir, dir, err);
 	config_free(config);
-	if (rc == 0)
-		*out = c->dir;
 	return rc;
 }
 
 int
 cli_config(struct cli *c, struct config **out, struct weir_err *err)
 {
-	const char *dir;
+	const char *path = cli_get(c, "config");
+	enum diag_level level;
 	int rc = 0;
 
-	if (c->config == NULL) {
-		rc = cli_data_dir(c, &dir, err);
-		if (rc == 0)
-			rc = config_load(&c->config, cli_get(c, "config"), dir,
-					 err);
+	if (c->dir == NULL)
+		rc = choose_dir(c, path, err);
+	if (rc == 0 && c->config == NULL) {
+		rc = config_load(&c->config, path, c->dir, err);
+		if (rc == 0 &&
+		    diag_level_parse(&level,
+				     config_get(c->config, "diag_level")) == 0)
+			diag_set_level(level);
 	}
 	if (rc == 0)
 		*out = c->config;
+	return rc;
+}
+
+int
+cli_data_dir(struct cli *c, const char **out, struct weir_err *err)
+{
+	struct config *config;
+	int rc = cli_config(c, &config, err);
+
+	if (rc == 0)
+		*out = c->dir;
 	return rc;
 }
 
@@ -117,6 +113,23 @@ cli_open_write(struct cli *c, struct store **out, struct weir_err *err)
 			 "the journal and kept in %s",
 			 (unsigned long long)store_cut_bytes(*out, &kept),
 			 kept);
+	return rc;
+}
+
+int
+cli_make_store(struct cli *c, const char **dir, uint64_t *last,
+	       struct weir_err *err)
+{
+	struct store *s = NULL;
+	int rc = cli_data_dir(c, dir, err);
+
+	if (rc == 0)
+		rc = cli_open_read(c, &s, err);
+	if (rc == WEIR_ENOTFOUND)
+		rc = cli_open_write(c, &s, err);
+	if (rc == 0 && last != NULL)
+		*last = store_last(s);
+	store_close(s);
 	return rc;
 }
 
@@ -168,7 +181,7 @@ cli_stop_fd(void)
 
 	if (stop_pipe[0] >= 0)
 		return stop_pipe[0];
-	if (pipe2(stop_pipe, O_CLOEXEC | O_NONBLOCK) != 0)
+	if (os()->pipe(stop_pipe) != 0)
 		return -1;
 	sigaction(SIGINT, &sa, NULL);
 	sigaction(SIGTERM, &sa, NULL);

@@ -31,8 +31,8 @@ enum cli_flag {
 struct cli_option {
 	const char *name; /* NULL ends a table */
 	char letter;	  /* short form, or 0 */
-	const char *arg;  /* placeholder; NULL: a flag; words split by | are
-			   * the only values it takes */
+	const char *arg;  /* placeholder; NULL: a flag; lower-case words
+			   * split by | are the only values it takes */
 	unsigned flags;	  /* enum cli_flag */
 	const char *help;
 };
@@ -46,9 +46,11 @@ struct cli_operand {
 };
 
 enum cli_command_flag {
-	CLI_SINKS = 1 << 0, /* writes: takes --sink-wait and --require-sinks */
-	CLI_ASKS = 1 << 1,  /* destroys: takes --yes and --dry-run */
-	CLI_HIDDEN = 1 << 2 /* not in help */
+	CLI_SINKS = 1 << 0,  /* writes: takes --sink-wait and --require-sinks */
+	CLI_ASKS = 1 << 1,   /* destroys: takes --yes and --dry-run */
+	CLI_HIDDEN = 1 << 2, /* not in help */
+	CLI_CHECKS =
+		1 << 3 /* looks itself whether required options are there */
 };
 
 struct cli_command {
@@ -76,7 +78,7 @@ struct cli {
 	bool colour;	       /* colours are wanted on standard output */
 	struct buf out;	       /* waiting for standard output: see out_ below */
 	int out_failed;	       /* errno of a failed write to it, or 0 */
-	bool abandon;	  /* a thread never came back: leave without it */
+	bool abandon;	       /* a thread never came back: leave without it */
 	struct config *config; /* by cli_config */
 	char *dir;	       /* by cli_data_dir */
 };
@@ -91,7 +93,7 @@ size_t cli_count(const struct cli *c, const char *name);
 /* A whole number; dflt when not given; WEIR_EUSAGE names the option. */
 int cli_u64(const struct cli *c, uint64_t *out, const char *name, uint64_t dflt,
 	    struct weir_err *err);
-/* A duration (number with us, ms, s, m or h) in microseconds. */
+/* A duration (number with us, ms, s, m or h; none: s) in microseconds. */
 int cli_duration(int64_t *us, const char *text, const char *what,
 		 struct weir_err *err);
 
@@ -137,6 +139,11 @@ int cli_config(struct cli *c, struct config **out, struct weir_err *err);
 int cli_open_read(struct cli *c, struct store **out, struct weir_err *err);
 /* For writing: made when missing. */
 int cli_open_write(struct cli *c, struct store **out, struct weir_err *err);
+
+/* For settings of sinks: the data folder of a store that is made when missing,
+ * and its last sequence (last may be NULL). */
+int cli_make_store(struct cli *c, const char **dir, uint64_t *last,
+		   struct weir_err *err);
 
 /*
  * After a write command: gives up LOCK and delivers what is committed to all

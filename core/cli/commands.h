@@ -8,6 +8,12 @@
 
 extern const struct cli_command aggregate_commands[];
 extern const struct cli_command basics_commands[];
+extern const struct cli_command check_commands[];
+extern const struct cli_command complete_commands[];
+extern const struct cli_command plugin_commands[];
+extern const struct cli_command settings_commands[];
+extern const struct cli_command sink_commands[];
+extern const struct cli_command tail_commands[];
 
 /* The command `plugin NAME` made from a plugin's option table; kept for the
  * process's life. */

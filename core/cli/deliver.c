@@ -19,14 +19,10 @@
 #include "store/store.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #define GRACE_US 300000	 /* past the deadline, for a batch that is ending */
 #define STOP_US	 5000000 /* after the couriers were asked to stop */
@@ -45,6 +41,7 @@ struct courier {
 struct crew {
 	char *dir;
 	uint64_t through;
+	size_t cache_bytes;
 	int64_t deadline;
 	int stop[2];
 	pthread_mutex_t lock;
@@ -69,7 +66,7 @@ count_parked(const char *dir, const char *name)
 static int
 wait_for_other(struct courier *k, bool *reached)
 {
-	struct pollfd stop = { .fd = k->crew->stop[0], .events = POLLIN };
+	struct pollfd stop = {.fd = k->crew->stop[0], .events = POLLIN};
 	struct runner_status st;
 
 	*reached = runner_status(&st, k->crew->dir, k->name, NULL) == 0 &&
@@ -78,16 +75,16 @@ wait_for_other(struct courier *k, bool *reached)
 		return 0;
 	if (clock_monotonic() >= k->crew->deadline)
 		return WEIR_EUNREACH;
-	return poll(&stop, 1, RETRY_MS) > 0 ? WEIR_ESTOPPED : 0;
+	return os()->poll(&stop, 1, RETRY_MS) > 0 ? WEIR_ESTOPPED : 0;
 }
 
 static int
 carry(struct courier *k)
 {
-	struct runner_options o = { .store_dir = k->crew->dir,
-				    .name = k->name,
-				    .stop_fd = k->crew->stop[0],
-				    .skip_backoff = true };
+	struct runner_options o = {.store_dir = k->crew->dir,
+				   .name = k->name,
+				   .stop_fd = k->crew->stop[0],
+				   .skip_backoff = true};
 	struct runner *r = NULL;
 	bool reached = false;
 	int rc;
@@ -124,8 +121,8 @@ courier_main(void *arg)
 static bool
 all_back(struct crew *crew, int64_t until)
 {
-	struct timespec ts = { .tv_sec = until / 1000000,
-			       .tv_nsec = until % 1000000 * 1000 };
+	struct timespec ts = {.tv_sec = until / 1000000,
+			      .tv_nsec = until % 1000000 * 1000};
 	bool back;
 	int rc = 0;
 
@@ -140,8 +137,7 @@ all_back(struct crew *crew, int64_t until)
 static struct crew *
 crew_new(const char *dir, char **names, size_t n, struct weir_err *err)
 {
-	struct crew *crew =
-		mem_new(sizeof(*crew) + n * sizeof(struct courier));
+	struct crew *crew = mem_new(sizeof(*crew) + n * sizeof(struct courier));
 	pthread_condattr_t attr;
 
 	if (crew == NULL || (crew->dir = mem_dup(dir, strlen(dir))) == NULL) {
@@ -149,7 +145,7 @@ crew_new(const char *dir, char **names, size_t n, struct weir_err *err)
 		err_nomem(err);
 		return NULL;
 	}
-	if (pipe2(crew->stop, O_CLOEXEC) != 0) {
+	if (os()->pipe(crew->stop) != 0) {
 		err_sys(err, "making a pipe for the sinks");
 		mem_free(crew->dir);
 		mem_free(crew);
@@ -215,8 +211,8 @@ send_out(struct crew *crew, int64_t wait_us)
 		pthread_mutex_lock(&crew->lock);
 		crew->left++;
 		pthread_mutex_unlock(&crew->lock);
-		k->started = pthread_create(&k->thread, NULL, courier_main,
-					    k) == 0;
+		k->started =
+			pthread_create(&k->thread, NULL, courier_main, k) == 0;
 		if (k->started)
 			continue;
 		pthread_mutex_lock(&crew->lock);
@@ -242,13 +238,15 @@ report(struct cli *c, struct crew *crew)
 			continue;
 		behind++;
 		if (!k->done)
-			cli_warn(c, "sink %s is behind: its plugin did not "
-				    "come back in time",
+			cli_warn(c,
+				 "sink %s is behind: its plugin did not "
+				 "come back in time",
 				 k->name);
 		else if (k->rc == 0)
-			cli_warn(c, "sink %s refused a record and parked its "
-				    "aggregate; \"weir sink dead-letters %s\" "
-				    "says why",
+			cli_warn(c,
+				 "sink %s refused a record and parked its "
+				 "aggregate; \"weir sink dead-letters %s\" "
+				 "says why",
 				 k->name, k->name);
 		else
 			cli_warn(c, "sink %s is behind: %s", k->name,
@@ -283,10 +281,11 @@ deliver(struct cli *c, struct store *s, const char *only, int64_t wait_us,
 		goto out;
 	}
 	crew->through = store_last(s);
+	crew->cache_bytes = config_u64(c->config, "memory_threshold");
 	send_out(crew, wait_us);
 	back = all_back(crew, crew->deadline + GRACE_US);
 	if (!back) {
-		ssize_t k = write(crew->stop[1], "", 1);
+		ssize_t k = os()->write(crew->stop[1], "", 1);
 
 		(void)k;
 		back = all_back(crew, clock_monotonic() + STOP_US);
@@ -306,7 +305,7 @@ cli_deliver(struct cli *c, struct store *s, const char *only)
 {
 	const char *given = cli_get(c, "sink-wait");
 	bool require = cli_has(c, "require-sinks");
-	struct weir_err err = { 0 };
+	struct weir_err err = {0};
 	struct config *config;
 	size_t behind = 0;
 	int64_t wait_us;

@@ -59,6 +59,19 @@ show_help(struct cli *c, struct weir_err *err)
 	return 0;
 }
 
+/* --sink-wait is looked at before anything is written. */
+static int
+run(struct cli *c, struct weir_err *err)
+{
+	const char *wait = cli_get(c, "sink-wait");
+	int64_t us;
+	int rc = 0;
+
+	if ((c->command->flags & CLI_SINKS) && wait != NULL)
+		rc = cli_duration(&us, wait, "--sink-wait", err);
+	return rc != 0 ? rc : c->command->run(c, err);
+}
+
 int
 cli_main(int argc, char **argv)
 {
@@ -73,7 +86,7 @@ cli_main(int argc, char **argv)
 	if (rc == 0 && (c.command == NULL || parse_wants_help(&c)))
 		rc = show_help(&c, &err);
 	else if (rc == 0)
-		rc = c.command->run(&c, &err);
+		rc = run(&c, &err);
 	if (rc >= 0) {
 		int flushed = out_flush(&c, &err);
 

@@ -8,8 +8,9 @@
 #include <string.h>
 
 static const struct cli_command *const tables[] = {
-	aggregate_commands,
-	basics_commands,
+	aggregate_commands, plugin_commands,   sink_commands,
+	tail_commands,	    check_commands,    settings_commands,
+	basics_commands,    complete_commands,
 };
 #define NTABLES (sizeof(tables) / sizeof(tables[0]))
 

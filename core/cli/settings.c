@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: MIT */
+/* weir config: shows weir.conf's settings and changes them in place. */
+#include "cli/commands.h"
+
+#include "base/err.h"
+#include "base/json.h"
+#include "base/os.h"
+#include "base/str.h"
+#include "model/config.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Options that are not simply the key with dashes. */
+static const struct {
+	const char *option, *key;
+} other_names[] = {{"event-page-limit", "page_limit"}};
+
+static void
+option_of(char out[64], const char *key)
+{
+	snprintf(out, 64, "%s", key);
+	for (char *p = out; *p != '\0'; p++)
+		if (*p == '_' || *p == '.')
+			*p = '-';
+}
+
+static int
+load(struct cli *c, struct config **out, struct weir_err *err)
+{
+	const char *path = cli_get(c, "config"), *dir;
+	int rc;
+
+	if (path == NULL)
+		rc = cli_data_dir(c, &dir, err);
+	else
+		rc = 0;
+	if (rc != 0)
+		return rc;
+	/* a file that is named and not there yet begins empty */
+	if (path != NULL && !os_exists(path))
+		rc = os_replace_file(path, "", 0, 0600, err);
+	if (rc == 0)
+		rc = config_load(out, path, path != NULL ? NULL : dir, err);
+	return rc;
+}
+
+/* Sets what the options give; how many there were. */
+static int
+set_given(struct cli *c, struct config *config, size_t *count,
+	  struct weir_err *err)
+{
+	const char *value;
+	char option[64];
+	int rc = 0;
+
+	for (const struct config_key *k = config_keys(); k->name && rc == 0;
+	     k++) {
+		option_of(option, k->name);
+		value = cli_get(c, option);
+		/* without --config, --data-dir only says where weir.conf is */
+		if (strcmp(option, "data-dir") == 0 && !cli_get(c, "config"))
+			value = NULL;
+		for (size_t i = 0;
+		     i < sizeof(other_names) / sizeof(other_names[0]); i++)
+			if (value == NULL &&
+			    strcmp(other_names[i].key, k->name) == 0)
+				value = cli_get(c, other_names[i].option);
+		if (value == NULL)
+			continue;
+		rc = config_set(config, k->name, value, err);
+		*count += rc == 0;
+	}
+	return rc;
+}
+
+static int
+unset_given(struct cli *c, struct config *config, size_t *count,
+	    struct weir_err *err)
+{
+	const char *key;
+	char name[64];
+	size_t at = 0;
+	int rc = 0;
+
+	while (rc == 0 && (key = cli_next(c, "unset", &at)) != NULL) {
+		snprintf(name, sizeof(name), "%s", key);
+		for (char *p = name; *p != '\0'; p++)
+			if (*p == '-')
+				*p = '_';
+		rc = config_set(config, name, NULL, err);
+		*count += rc == 0;
+	}
+	return rc;
+}
+
+static void
+show_json(struct cli *c, const struct config *config)
+{
+	struct buf *b = &c->out;
+
+	buf_puts(b, "{\"path\":");
+	json_put_string(b, str_of(config_path(config)));
+	buf_puts(b, ",\"settings\":{");
+	for (const struct config_key *k = config_keys(); k->name; k++) {
+		const char *value = config_get(config, k->name);
+
+		buf_printf(b, "%s\"%s\":{\"value\":",
+			   k == config_keys() ? "" : ",", k->name);
+		if (value != NULL)
+			json_put_string(b, str_of(value));
+		else
+			buf_puts(b, "null");
+		buf_printf(b, ",\"from\":\"%s\"}",
+			   value != NULL ? config_from(config, k->name)
+					 : "default");
+	}
+	buf_puts(b, "}}\n");
+}
+
+static void
+show_table(struct cli *c, const struct config *config)
+{
+	const char *cells[3 * 64] = {"SETTING", "VALUE", "FROM"};
+	size_t n = 1;
+
+	buf_printf(&c->out, "%s%s\n\n", config_path(config),
+		   os_exists(config_path(config)) ? "" : " (not there yet)");
+	for (const struct config_key *k = config_keys(); k->name && n < 64;
+	     k++, n++) {
+		const char *value = config_get(config, k->name);
+
+		cells[3 * n] = k->name;
+		cells[3 * n + 1] = value != NULL ? value : "-";
+		cells[3 * n + 2] =
+			value != NULL ? config_from(config, k->name) : "-";
+	}
+	out_table(c, cells, 3, n, 0);
+}
+
+static int
+run_config(struct cli *c, struct weir_err *err)
+{
+	struct config *config = NULL;
+	size_t changed = 0;
+	int rc = load(c, &config, err);
+
+	if (rc == 0)
+		rc = set_given(c, config, &changed, err);
+	if (rc == 0)
+		rc = unset_given(c, config, &changed, err);
+	if (rc == 0 && changed > 0) {
+		config_free(config);
+		config = NULL;
+		rc = load(c, &config, err);
+	}
+	if (rc == 0 && c->json)
+		show_json(c, config);
+	else if (rc == 0)
+		show_table(c, config);
+	config_free(config);
+	return rc;
+}
+
+static const struct cli_option config_options[] = {
+	{"port", 0, "N", 0, "port of the HTTP server"},
+	{"list-page-size", 0, "N", 0, "aggregates that one listing shows"},
+	{"page-limit", 0, "N", 0, "the most that one listing may ask for"},
+	{"event-page-limit", 0, "N", 0, "the same as --page-limit"},
+	{"memory-threshold", 0, "BYTES", 0,
+	 "memory for the state cache of each sink (K, M, G)"},
+	{"sink-wait", 0, "TIME", 0,
+	 "how long a write command delivers to sinks"},
+	{"diag-level", 0, "error|warn|info|debug|trace", 0,
+	 "which of weir's own messages are shown"},
+	{"unset", 0, "SETTING", CLI_MANY, "back to the default"},
+	{NULL, 0, NULL, 0, NULL},
+};
+
+const struct cli_command settings_commands[] = {
+	{"config", "show and change settings in weir.conf",
+	 "The file is --config, or weir.conf in the data folder; comments stay "
+	 "as they are. With --config, --data-dir is written to it as well.",
+	 config_options, NULL, 0, run_config},
+	{NULL, NULL, NULL, NULL, NULL, 0, NULL},
+};

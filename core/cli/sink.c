@@ -1,0 +1,517 @@
+/* SPDX-License-Identifier: MIT */
+#include "cli/commands.h"
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/json.h"
+#include "base/os.h"
+#include "base/str.h"
+#include "bus/deadletter.h"
+#include "bus/runner.h"
+#include "bus/sinkconf.h"
+#include "cli/sink.h"
+#include "cli/sinkview.h"
+#include "store/store.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+int
+sink_named(struct cli *c, const char **dir, struct sinkconf **out,
+	   struct weir_err *err)
+{
+	int rc = cli_data_dir(c, dir, err);
+
+	return rc != 0 ? rc : sinkconf_load(out, *dir, cli_get(c, "SINK"), err);
+}
+
+/* A missing store has no sinks to be listed: it is not found. */
+static int
+need_store(struct cli *c, const char **dir, uint64_t *last,
+	   struct weir_err *err)
+{
+	struct store *s = NULL;
+	int rc = cli_data_dir(c, dir, err);
+
+	if (rc == 0)
+		rc = cli_open_read(c, &s, err);
+	if (rc == 0)
+		*last = store_last(s);
+	store_close(s);
+	return rc;
+}
+
+/* ---- list -----------------------------------------------------------------
+ */
+
+/* "only order*, item*" */
+static void
+put_filters(struct buf *b, const char *word, char *const *list)
+{
+	for (size_t i = 0; list != NULL && list[i] != NULL; i++)
+		buf_printf(b, "%s%s%s %s", b->len > 0 ? " " : "",
+			   i == 0 ? word : "", i == 0 ? "" : ",", list[i]);
+}
+
+static int
+list_row(struct cli *c, const struct sinkconf *conf, const char **cells)
+{
+	struct buf filters;
+
+	if (c->json) {
+		if (c->out.len > 1)
+			buf_putc(&c->out, ',');
+		sinkview_conf_json(&c->out, conf);
+		return 0;
+	}
+	buf_init(&filters, CLI_TEXT_MAX);
+	put_filters(&filters, "aggregate", conf->aggregates);
+	put_filters(&filters, "event", conf->events);
+	put_filters(&filters, "tag", conf->tags);
+	cells[0] = must_dup(conf->name);
+	cells[1] = must_dup(conf->plugin);
+	cells[2] = must_dup(!conf->enabled ? "disabled"
+			    : conf->paused ? "paused"
+					   : "enabled");
+	cells[3] = must_dup(filters.len > 0 ? buf_cstr(&filters) : "all");
+	buf_fini(&filters);
+	return 0;
+}
+
+static int
+run_list(struct cli *c, struct weir_err *err)
+{
+	const char *dir, **cells;
+	char **names = NULL;
+	uint64_t last;
+	size_t n = 0;
+	int rc = need_store(c, &dir, &last, err);
+
+	if (rc == 0)
+		rc = sinkconf_list(&names, &n, dir, err);
+	if (rc != 0)
+		return rc;
+	cells = must_mem((n + 1) * 4 * sizeof(*cells));
+	cells[0] = "NAME", cells[1] = "PLUGIN", cells[2] = "STATE";
+	cells[3] = "RECORDS";
+	if (c->json)
+		buf_putc(&c->out, '[');
+	for (size_t i = 0; rc == 0 && i < n; i++) {
+		struct sinkconf *conf = NULL;
+
+		rc = sinkconf_load(&conf, dir, names[i], err);
+		if (rc == 0)
+			rc = list_row(c, conf, cells + 4 * (i + 1));
+		sinkconf_free(conf);
+	}
+	if (rc == 0 && c->json)
+		buf_puts(&c->out, "]\n");
+	else if (rc == 0 && n == 0)
+		cli_note(c, "no sink is configured; \"weir plugin list\" names "
+			    "the plugins");
+	else if (rc == 0)
+		out_table(c, cells, 4, n + 1, 0);
+	if (rc != 0)
+		buf_clear(&c->out);
+	for (size_t i = 4; i < 4 * (n + 1); i++)
+		mem_free((void *)(uintptr_t)cells[i]);
+	mem_free(cells);
+	mem_free(names);
+	return rc;
+}
+
+/* ---- status ---------------------------------------------------------------
+ */
+
+struct status_row {
+	struct sinkconf *conf;
+	struct runner_status st;
+};
+
+static void
+put_trouble(struct cli *c, const struct status_row *r)
+{
+	char text[2048], span[24];
+
+	if (r->st.last_error[0] != '\0') {
+		str_show(text, sizeof(text), str_of(r->st.last_error));
+		buf_printf(&c->out, "\n%s: %s%s%s%s\n", r->conf->name,
+			   r->st.last_code, r->st.last_code[0] ? " " : "", "",
+			   text);
+		if (r->st.last_hint[0] != '\0') {
+			str_show(text, sizeof(text), str_of(r->st.last_hint));
+			buf_printf(&c->out, "  to mend it: %s\n", text);
+		}
+		if (r->st.next_try_at > clock_now())
+			buf_printf(&c->out, "  attempt %" PRIu64 " in %s\n",
+				   r->st.attempts + 1,
+				   sinkview_span(span, r->st.next_try_at -
+							       clock_now()));
+	}
+	if (r->st.parked > 0)
+		buf_printf(&c->out,
+			   "\n%s: %" PRIu64 " parked; \"weir sink dead-letters "
+			   "%s\" says why\n",
+			   r->conf->name, r->st.parked, r->conf->name);
+}
+
+static void
+status_cells(const struct status_row *r, const char **cells, char text[6][24])
+{
+	const struct runner_status *st = &r->st;
+	uint64_t lag =
+		st->committed > st->cursor ? st->committed - st->cursor : 0;
+
+	snprintf(text[0], 24, "%" PRIu64, st->cursor);
+	snprintf(text[1], 24, "%" PRIu64, lag);
+	if (lag > 0 && st->cursor_at != 0)
+		sinkview_span(text[2], clock_now() - st->cursor_at);
+	else
+		snprintf(text[2], 24, "-");
+	snprintf(text[3], 24, "%.0f", st->rate);
+	snprintf(text[4], 24, "%" PRIu64, st->parked);
+	cells[0] = r->conf->name;
+	cells[1] = r->conf->plugin;
+	cells[2] = sinkview_state(st);
+	for (size_t i = 0; i < 5; i++)
+		cells[3 + i] = text[i];
+}
+
+static void
+print_status(struct cli *c, const struct status_row *rows, size_t n)
+{
+	static const char *const header[] = {"NAME",   "PLUGIN", "STATE",
+					     "CURSOR", "LAG",	 "BEHIND",
+					     "RATE/S", "PARKED"};
+	const char **cells = must_mem((n + 1) * 8 * sizeof(*cells));
+	char(*text)[6][24] = must_mem((n + 1) * sizeof(*text));
+
+	memcpy(cells, header, sizeof(header));
+	for (size_t i = 0; i < n; i++)
+		status_cells(&rows[i], cells + 8 * (i + 1), text[i]);
+	if (n > 0)
+		out_table(c, cells, 8, n + 1, 0xf8);
+	for (size_t i = 0; i < n; i++)
+		put_trouble(c, &rows[i]);
+	mem_free(cells);
+	mem_free(text);
+}
+
+/* The rows of the sinks named, or of all. */
+static int
+take_rows(struct cli *c, const char *dir, uint64_t last,
+	  struct status_row **out, size_t *n, struct weir_err *err)
+{
+	const char *name;
+	char **names = NULL;
+	size_t at = 0, all = 0;
+	int rc = sinkconf_list(&names, &all, dir, err);
+	bool some = cli_count(c, "SINK") > 0;
+	size_t count = some ? cli_count(c, "SINK") : all;
+
+	*out = must_mem((count + 1) * sizeof(**out));
+	*n = 0;
+	for (size_t i = 0; rc == 0 && i < count; i++) {
+		struct status_row *r = &(*out)[*n];
+
+		name = some ? cli_next(c, "SINK", &at) : names[i];
+		rc = sinkconf_load(&r->conf, dir, name, err);
+		if (rc != 0)
+			break;
+		(*n)++;
+		rc = runner_status(&r->st, dir, name, err);
+		if (r->st.committed < last)
+			r->st.committed = last;
+	}
+	mem_free(names);
+	return rc;
+}
+
+static int
+run_status(struct cli *c, struct weir_err *err)
+{
+	struct status_row *rows = NULL;
+	const char *dir;
+	uint64_t last = 0;
+	size_t n = 0;
+	int rc = need_store(c, &dir, &last, err);
+
+	if (rc == 0)
+		rc = take_rows(c, dir, last, &rows, &n, err);
+	if (rc == 0 && c->json) {
+		buf_putc(&c->out, '[');
+		for (size_t i = 0; i < n; i++) {
+			buf_puts(&c->out, i > 0 ? "," : "");
+			sinkview_status_json(&c->out, rows[i].conf,
+					     &rows[i].st);
+		}
+		buf_puts(&c->out, "]\n");
+	} else if (rc == 0) {
+		print_status(c, rows, n);
+		if (n == 0)
+			cli_note(c, "no sink is configured");
+	}
+	for (size_t i = 0; i < n; i++)
+		sinkconf_free(rows[i].conf);
+	mem_free(rows);
+	return rc;
+}
+
+/* ---- test, pause, resume, replay, remove ------------------------------------
+ */
+
+/* {"sink":NAME,"KEY":VALUE}, VALUE as JSON, or the line for people. */
+static void
+answer(struct cli *c, const char *name, const char *key, const char *value,
+       const char *line)
+{
+	if (!c->json) {
+		buf_printf(&c->out, "%s\n", line);
+		return;
+	}
+	buf_puts(&c->out, "{\"sink\":");
+	json_put_string(&c->out, str_of(name));
+	buf_printf(&c->out, ",\"%s\":%s}\n", key, value);
+}
+
+static int
+run_test(struct cli *c, struct weir_err *err)
+{
+	struct sinkconf *conf = NULL;
+	char message[1024] = "", line[1200];
+	struct buf quoted;
+	const char *dir;
+	int rc = sink_named(c, &dir, &conf, err);
+
+	if (rc == 0)
+		rc = runner_test(dir, conf->name, message, err);
+	if (rc == 0) {
+		buf_init(&quoted, CLI_TEXT_MAX);
+		json_put_string(&quoted, str_of(message));
+		snprintf(line, sizeof(line), "sink %s: %s", conf->name,
+			 message[0] != '\0' ? message : "ok");
+		answer(c, conf->name, "message", buf_cstr(&quoted), line);
+		buf_fini(&quoted);
+	}
+	sinkconf_free(conf);
+	return rc;
+}
+
+static int
+set_paused(struct cli *c, bool paused, struct weir_err *err)
+{
+	const char *dir, *name;
+	struct weir_err first = {0};
+	size_t at = 0;
+	int rc = cli_data_dir(c, &dir, &first);
+
+	while (rc == 0 && (name = cli_next(c, "SINK", &at)) != NULL) {
+		struct sinkconf *conf = NULL;
+		char line[128];
+
+		rc = sinkconf_load(&conf, dir, name, &first);
+		if (rc == 0) {
+			conf->paused = paused;
+			rc = sinkconf_save(dir, conf, &first);
+		}
+		snprintf(line, sizeof(line), "sink %.63s %s", name,
+			 paused ? "paused" : "resumed");
+		if (rc == 0)
+			answer(c, name, "paused", paused ? "true" : "false",
+			       line);
+		sinkconf_free(conf);
+	}
+	if (rc != 0 && err != NULL)
+		*err = first;
+	return rc;
+}
+
+static int
+run_pause(struct cli *c, struct weir_err *err)
+{
+	return set_paused(c, true, err);
+}
+
+int
+sink_deliver(struct cli *c, const char *name, struct weir_err *err)
+{
+	struct store *s = NULL;
+	int rc = cli_open_read(c, &s, err);
+
+	if (rc == 0)
+		rc = cli_deliver(c, s, name);
+	store_close(s);
+	return rc;
+}
+
+static int
+run_resume(struct cli *c, struct weir_err *err)
+{
+	size_t at = 0;
+	const char *name;
+	int worst = 0;
+	int rc = set_paused(c, false, err);
+
+	if (rc == 0)
+		rc = out_flush(c, err);
+	while (rc >= 0 && (name = cli_next(c, "SINK", &at)) != NULL) {
+		rc = sink_deliver(c, name, err);
+		worst = rc > worst ? rc : worst;
+	}
+	return rc < 0 ? rc : worst;
+}
+
+static int
+run_replay(struct cli *c, struct weir_err *err)
+{
+	struct sinkconf *conf = NULL;
+	struct store *s = NULL;
+	const char *dir;
+	char line[256];
+	uint64_t from = 1, last = 0, n;
+	int rc = cli_u64(c, &from, "from", 1, err);
+
+	if (rc == 0 && from == 0)
+		rc = err_set(err, WEIR_EUSAGE, "--from is 1 or more");
+	if (rc == 0)
+		rc = sink_named(c, &dir, &conf, err);
+	if (rc == 0)
+		rc = need_store(c, &dir, &last, err);
+	n = last >= from ? last - from + 1 : 0;
+	if (rc == 0 && !cli_ask(c,
+				"deliver %" PRIu64 " records to sink %s "
+				"again, from sequence %" PRIu64,
+				n, conf->name, from))
+		goto out;
+	if (rc == 0)
+		rc = runner_replay(dir, conf->name, from, err);
+	if (rc == 0) {
+		char value[24];
+
+		snprintf(value, sizeof(value), "%" PRIu64, from);
+		snprintf(line, sizeof(line),
+			 "replay of %" PRIu64 " records to sink %s from "
+			 "sequence %" PRIu64,
+			 n, conf->name, from);
+		answer(c, conf->name, "replay_from", value, line);
+		rc = out_flush(c, err);
+	}
+	if (rc == 0)
+		rc = sink_deliver(c, conf->name, err);
+out:
+	store_close(s);
+	sinkconf_free(conf);
+	return rc;
+}
+
+static int
+run_remove(struct cli *c, struct weir_err *err)
+{
+	const char *name = cli_get(c, "SINK"), *dir;
+	bool purge = cli_has(c, "purge");
+	struct deadletters *dead = NULL;
+	char line[256];
+	uint64_t parked = 0;
+	int rc = cli_data_dir(c, &dir, err);
+
+	if (rc != 0)
+		return rc;
+	if (deadletters_load(&dead, dir, name, NULL) == 0)
+		parked = deadletters_count(dead);
+	deadletters_free(dead);
+	if (!purge) {
+		struct sinkconf *conf = NULL;
+
+		rc = sinkconf_load(&conf, dir, name, err);
+		sinkconf_free(conf);
+	}
+	if (rc == 0 &&
+	    !cli_ask(c,
+		     "remove sink %s%s (%" PRIu64
+		     " parked; its target stays as it is)",
+		     name, purge ? ", its cursor and dead letters" : "",
+		     parked))
+		return 0;
+	if (rc == 0)
+		rc = sinkconf_remove(dir, name, purge, err);
+	snprintf(line, sizeof(line), "sink %.63s removed%s", name,
+		 !purge && parked > 0
+			 ? "; its dead letters stay (--purge removes them)"
+			 : "");
+	if (rc == 0)
+		answer(c, name, "removed", "true", line);
+	return rc;
+}
+
+/* ---- the table ------------------------------------------------------------
+ */
+
+static const struct cli_operand one_operand[] = {
+	{"SINK", NULL, CLI_REQUIRED},
+	{NULL, NULL, 0},
+};
+
+static const struct cli_operand some_operands[] = {
+	{"SINK", NULL, CLI_REQUIRED | CLI_MANY},
+	{NULL, NULL, 0},
+};
+
+static const struct cli_operand any_operands[] = {
+	{"SINK", NULL, CLI_MANY},
+	{NULL, NULL, 0},
+};
+
+static const struct cli_operand dead_operands[] = {
+	{"SINK", NULL, CLI_REQUIRED},
+	{"list|show|retry|discard", NULL, 0},
+	{"SEQ", NULL, CLI_MANY},
+	{NULL, NULL, 0},
+};
+
+static const struct cli_option run_options[] = {
+	{"once", 0, NULL, 0, "deliver what is there, then end"},
+	{NULL, 0, NULL, 0, NULL},
+};
+
+static const struct cli_option replay_options[] = {
+	{"from", 0, "SEQ", 0, "from this sequence (1)"},
+	{NULL, 0, NULL, 0, NULL},
+};
+
+static const struct cli_option remove_options[] = {
+	{"purge", 0, NULL, 0, "its cursor and dead letters too"},
+	{NULL, 0, NULL, 0, NULL},
+};
+
+const struct cli_command sink_commands[] = {
+	{"sink list", "list configured sinks",
+	 "With --json all settings; secrets are never shown.", NULL, NULL, 0,
+	 run_list},
+	{"sink status", "show how far sinks are, and what is wrong", NULL, NULL,
+	 any_operands, 0, run_status},
+	{"sink test", "open a sink's target and look whether it is usable",
+	 "Nothing is delivered.", NULL, one_operand, 0, run_test},
+	{"sink run", "deliver to all sinks, or to those named",
+	 "Runs until SIGINT or SIGTERM, and sees changed settings within a "
+	 "second; SIGHUP makes sinks open their files anew. With --once it "
+	 "exits 8 when a sink is behind in the end.",
+	 run_options, any_operands, 0, sink_run},
+	{"sink pause", "stop delivering to sinks", NULL, NULL, some_operands, 0,
+	 run_pause},
+	{"sink resume", "go on delivering to sinks, at once", NULL, NULL,
+	 some_operands, CLI_SINKS, run_resume},
+	{"sink replay", "deliver records to a sink again",
+	 "Mirrors take the records over what they hold. Sinks that write "
+	 "files write them anew from the beginning and swap them in.",
+	 replay_options, one_operand, CLI_SINKS | CLI_ASKS, run_replay},
+	{"sink dead-letters", "list what a sink refused; show, retry, discard",
+	 "Without a sequence, retry and discard take all of them. A discarded "
+	 "record is passed over for this sink; the journal keeps it.",
+	 NULL, dead_operands, CLI_SINKS | CLI_ASKS, sink_dead},
+	{"sink remove", "remove a sink's settings",
+	 "What the sink wrote stays. Dead letters and the cursor stay too, "
+	 "unless --purge is given.",
+	 remove_options, one_operand, CLI_ASKS, run_remove},
+	{NULL, NULL, NULL, NULL, NULL, 0, NULL},
+};

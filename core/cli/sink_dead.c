@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * weir sink dead-letters: entries point into the journal, so the record and
+ * the value that was refused are read from there.
+ */
+#include "cli/sink.h"
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/json.h"
+#include "base/os.h"
+#include "base/str.h"
+#include "bus/deadletter.h"
+#include "bus/sinkconf.h"
+#include "cli/aggregate.h"
+#include "model/fold.h"
+#include "store/reader.h"
+#include "store/store.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char *
+status_word(const struct dead_letter *e)
+{
+	switch (e->status) {
+	case DEAD_PARKED:
+		return "parked";
+	case DEAD_RETRY:
+		return "retry";
+	case DEAD_CLOSED:
+		return e->closed_as;
+	}
+	return "";
+}
+
+static void
+put_text(struct buf *b, const char *name, struct weir_str value)
+{
+	buf_printf(b, ",\"%s\":", name);
+	if (value.len == 0)
+		buf_puts(b, "null");
+	else
+		json_put_string(b, value);
+}
+
+static void
+put_time(struct buf *b, const char *name, int64_t us)
+{
+	char text[28];
+
+	clock_text(text, us);
+	put_text(b, name, str_of(us != 0 ? text : ""));
+}
+
+/* The entry as a JSON object without its closing brace. */
+static void
+entry_json(struct buf *b, const struct dead_letter *e)
+{
+	buf_printf(b, "{\"sequence\":%" PRIu64 ",\"version\":%" PRIu64,
+		   e->sequence, e->version);
+	put_text(b, "aggregate_type", e->aggregate_type);
+	put_text(b, "aggregate_id", e->aggregate_id);
+	put_text(b, "status", str_of(status_word(e)));
+	put_text(b, "reason", str_of(e->reason));
+	put_text(b, "code", str_of(e->code));
+	put_text(b, "column", str_of(e->column));
+	put_text(b, "message", str_of(e->message));
+	put_text(b, "hint", str_of(e->hint));
+	buf_printf(b, ",\"attempts\":%" PRIu64 ",\"waiting\":%" PRIu64,
+		   e->attempts, e->waiting);
+	put_time(b, "first_at", e->first_at);
+	put_time(b, "last_at", e->last_at);
+}
+
+/* ---- the value that was refused ---------------------------------------------
+ */
+
+/* Do a member's name and a column's agree, as far as columns are named after
+ * members: letters and digits lower-cased, everything else an underscore. */
+static bool
+names_agree(struct weir_str name, const char *column)
+{
+	size_t at = 0;
+
+	if (strncmp(column, "field_", 6) == 0 && names_agree(name, column + 6))
+		return true;
+	if (str_is(name, column))
+		return true;
+	if (name.len > 0 && name.data[0] >= '0' && name.data[0] <= '9' &&
+	    *column++ != '_')
+		return false;
+	while (at < name.len) {
+		uint32_t cp = str_utf8_next(name, &at);
+
+		if (cp >= 'A' && cp <= 'Z')
+			cp += 'a' - 'A';
+		else if (!(cp >= 'a' && cp <= 'z') && !(cp >= '0' && cp <= '9'))
+			cp = '_';
+		if ((unsigned char)*column++ != cp)
+			return false;
+	}
+	return *column == '\0';
+}
+
+/* Appends the member that the column is named after, as it was at the version
+ * of the record; null when there is none. */
+static int
+put_value(struct buf *b, struct reader *r, const struct dead_letter *e,
+	  uint64_t position, struct weir_err *err)
+{
+	const struct weir_sink_member *m;
+	struct fold *f = fold_new();
+	size_t n = 0;
+	int rc = f != NULL ? fold_load(f, r, position, err) : err_nomem(err);
+
+	if (rc == 0) {
+		m = fold_members(f, &n);
+		while (n > 0 && !str_is(m->name, e->column))
+			m++, n--;
+		if (n == 0)
+			m = fold_members(f, &n);
+		while (n > 0 && !names_agree(m->name, e->column))
+			m++, n--;
+		buf_puts(b, ",\"value\":");
+		if (n > 0 && e->column[0] != '\0')
+			buf_add_str(b, m->raw);
+		else
+			buf_puts(b, "null");
+	}
+	fold_free(f);
+	return rc;
+}
+
+static int
+show_one(struct cli *c, struct store *s, const struct dead_letter *e,
+	 struct weir_err *err)
+{
+	struct reader *r = reader_new(s), *side = reader_new(s);
+	struct record_view v;
+	struct buf text;
+	int rc = r != NULL && side != NULL ? 0 : err_nomem(err);
+
+	buf_init(&text, CLI_TEXT_MAX);
+	entry_json(&text, e);
+	if (rc == 0)
+		rc = reader_sequence(r, &v, e->sequence, err);
+	if (rc == 0)
+		rc = put_value(&text, side, e, v.position, err);
+	buf_puts(&text, ",\"record\":");
+	if (rc == 0)
+		rc = aggregate_put_record(&text, side, &v, err);
+	buf_putc(&text, '}');
+	if (rc == 0 && text.failed)
+		rc = err_nomem(err);
+	if (rc == 0 && c->json)
+		rc = json_put_compact(&c->out, buf_str(&text));
+	else if (rc == 0)
+		rc = out_json(c, buf_str(&text), err);
+	buf_fini(&text);
+	reader_free(r);
+	reader_free(side);
+	return rc;
+}
+
+/* ---- list -----------------------------------------------------------------
+ */
+
+static int
+list_table(struct cli *c, const struct deadletters *d)
+{
+	size_t n = deadletters_count(d);
+	const char **cells = must_mem((n + 1) * 6 * sizeof(*cells));
+	char(*text)[4][300] = must_mem((n + 1) * sizeof(*text));
+
+	cells[0] = "SEQUENCE", cells[1] = "AGGREGATE", cells[2] = "REASON";
+	cells[3] = "COLUMN", cells[4] = "WAITING", cells[5] = "STATUS";
+	for (size_t i = 0; i < n; i++) {
+		const struct dead_letter *e = deadletters_at(d, i);
+		char type[80], id[180];
+
+		snprintf(text[i][0], 300, "%" PRIu64, e->sequence);
+		snprintf(text[i][1], 300, "%s %s",
+			 str_show(type, sizeof(type), e->aggregate_type),
+			 str_show(id, sizeof(id), e->aggregate_id));
+		str_show(text[i][2], 300, str_of(e->column));
+		snprintf(text[i][3], 300, "%" PRIu64, e->waiting);
+		cells[6 * i + 6] = text[i][0];
+		cells[6 * i + 7] = text[i][1];
+		cells[6 * i + 8] = e->reason;
+		cells[6 * i + 9] = text[i][2][0] != '\0' ? text[i][2] : "-";
+		cells[6 * i + 10] = text[i][3];
+		cells[6 * i + 11] = status_word(e);
+	}
+	if (n > 0)
+		out_table(c, cells, 6, n + 1, 1u | 1u << 4);
+	else
+		cli_note(c, "no dead letters");
+	mem_free(cells);
+	mem_free(text);
+	return 0;
+}
+
+static int
+run_list(struct cli *c, const struct deadletters *d)
+{
+	if (!c->json)
+		return list_table(c, d);
+	buf_putc(&c->out, '[');
+	for (size_t i = 0; i < deadletters_count(d); i++) {
+		buf_puts(&c->out, i > 0 ? "," : "");
+		entry_json(&c->out, deadletters_at(d, i));
+		buf_putc(&c->out, '}');
+	}
+	buf_puts(&c->out, "]\n");
+	return 0;
+}
+
+/* ---- which entries --------------------------------------------------------
+ */
+
+/* Is the entry named by a SEQ operand, or is none given? */
+static int
+is_named(struct cli *c, const struct dead_letter *e)
+{
+	const char *text;
+	uint64_t seq;
+	size_t at = 0;
+
+	if (cli_count(c, "SEQ") == 0)
+		return 1;
+	while ((text = cli_next(c, "SEQ", &at)) != NULL)
+		if (str_u64(&seq, str_of(text)) == 0 && seq == e->sequence)
+			return 1;
+	return 0;
+}
+
+/* Every SEQ must be a number and name an entry. */
+static int
+check_named(struct cli *c, const struct deadletters *d, struct weir_err *err)
+{
+	const char *text;
+	uint64_t seq;
+	size_t at = 0, i;
+
+	while ((text = cli_next(c, "SEQ", &at)) != NULL) {
+		if (str_u64(&seq, str_of(text)) != 0)
+			return err_set(err, WEIR_EUSAGE,
+				       "a dead letter is named by its "
+				       "sequence, not \"%s\"",
+				       text);
+		for (i = 0; i < deadletters_count(d); i++)
+			if (deadletters_at(d, i)->sequence == seq)
+				break;
+		if (i == deadletters_count(d))
+			return err_set(err, WEIR_ENOTFOUND,
+				       "sink %s has no dead letter with "
+				       "sequence %" PRIu64,
+				       cli_get(c, "SINK"), seq);
+	}
+	return 0;
+}
+
+static int
+run_show(struct cli *c, const struct deadletters *d, struct weir_err *err)
+{
+	struct store *s = NULL;
+	size_t n = 0;
+	int rc = cli_open_read(c, &s, err);
+
+	if (rc == 0 && c->json)
+		buf_putc(&c->out, '[');
+	for (size_t i = 0; rc == 0 && i < deadletters_count(d); i++) {
+		if (!is_named(c, deadletters_at(d, i)))
+			continue;
+		if (c->json && n++ > 0)
+			buf_putc(&c->out, ',');
+		rc = show_one(c, s, deadletters_at(d, i), err);
+	}
+	if (rc == 0 && c->json)
+		buf_puts(&c->out, "]\n");
+	store_close(s);
+	return rc;
+}
+
+static int
+ask_each(struct cli *c, const char *dir, bool retry, uint64_t *count,
+	 struct weir_err *err)
+{
+	const char *name = cli_get(c, "SINK"), *text;
+	uint64_t seq = 0, n = 0;
+	size_t at = 0;
+	int rc = 0;
+
+	do {
+		text = cli_next(c, "SEQ", &at);
+		if (text == NULL && at > 0 && cli_count(c, "SEQ") > 0)
+			break;
+		if (text != NULL)
+			str_u64(&seq, str_of(text));
+		rc = retry ? deadletters_ask_retry(dir, name, seq, &n, err)
+			   : deadletters_ask_discard(dir, name, seq, &n, err);
+		if (rc == 0)
+			*count += n;
+	} while (rc == 0 && text != NULL);
+	return rc;
+}
+
+/* Retry or discard, then deliver. */
+static int
+run_ask(struct cli *c, const char *dir, const struct deadletters *d, bool retry,
+	struct weir_err *err)
+{
+	const char *name = cli_get(c, "SINK");
+	uint64_t count = 0, waiting = 0;
+	int rc;
+
+	for (size_t i = 0; i < deadletters_count(d); i++) {
+		if (!is_named(c, deadletters_at(d, i)))
+			continue;
+		count++;
+		waiting += deadletters_at(d, i)->waiting;
+	}
+	if (!retry || cli_has(c, "dry-run")) {
+		if (!cli_ask(c,
+			     "%s %" PRIu64 " dead letters of sink %s (%" PRIu64
+			     " more records wait behind them)",
+			     retry ? "retry" : "discard", count, name, waiting))
+			return 0;
+	}
+	count = 0;
+	rc = ask_each(c, dir, retry, &count, err);
+	if (rc != 0)
+		return rc;
+	if (c->json) {
+		buf_puts(&c->out, "{\"sink\":");
+		json_put_string(&c->out, str_of(name));
+		buf_printf(&c->out, ",\"%s\":%" PRIu64 "}\n",
+			   retry ? "retry" : "discarded", count);
+	} else {
+		buf_printf(&c->out, "%s %" PRIu64 " of sink %s\n",
+			   retry ? "retrying" : "discarded", count, name);
+	}
+	rc = out_flush(c, err);
+	return rc != 0 ? rc : sink_deliver(c, name, err);
+}
+
+int
+sink_dead(struct cli *c, struct weir_err *err)
+{
+	const char *action = cli_get(c, "list|show|retry|discard");
+	const char *name = cli_get(c, "SINK"), *dir;
+	struct deadletters *d = NULL;
+	int rc = cli_data_dir(c, &dir, err);
+
+	if (action == NULL)
+		action = "list";
+	if (rc == 0)
+		rc = deadletters_load(&d, dir, name, err);
+	if (rc == 0 && deadletters_count(d) == 0) {
+		struct sinkconf *conf = NULL;
+
+		/* a removed sink may have some left; an unknown one is wrong */
+		rc = sinkconf_load(&conf, dir, name, err);
+		sinkconf_free(conf);
+	}
+	if (rc == 0)
+		rc = check_named(c, d, err);
+	if (rc == 0 && strcmp(action, "list") == 0)
+		rc = run_list(c, d);
+	else if (rc == 0 && strcmp(action, "show") == 0)
+		rc = run_show(c, d, err);
+	else if (rc == 0)
+		rc = run_ask(c, dir, d, strcmp(action, "retry") == 0, err);
+	deadletters_free(d);
+	return rc;
+}
