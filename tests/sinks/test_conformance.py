@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: MIT
+"""Every plugin passes weir-sink-conform, and so does the manual's example,
+built as a stranger would: out of tree, against the installed header."""
+
+import os
+import re
+import shutil
+
+import pytest
+
+import pg
+import run
+
+CONFORM = os.path.join(run.BUILD, "weir-sink-conform")
+TABLES = (
+    "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE "
+    "'weir_%' AND name NOT LIKE 'sqlite_%' ORDER BY name"
+)
+
+SHOW_SQLITE = (
+    "for t in $(sqlite3 %d/mirror.db \"" + TABLES + "\"); do echo $t; "
+    "sqlite3 -header %d/mirror.db \"SELECT * FROM \\\"$t\\\" ORDER BY id\"; done"
+)
+SHOW_FILES = (
+    "cd %d && for f in $(find . -type f ! -name '*weir-*' | sort); do "
+    "echo $f; cat $f; done"
+)
+
+
+def conform(plugin, *options, timeout=280):
+    p = run.run([CONFORM, *options, plugin], timeout=timeout)
+    print(p.stdout, p.stderr)
+    assert p.returncode == 0, p.stdout + p.stderr
+    assert re.search(r"^[1-9]\d* passed, 0 failed", p.stdout, re.M)
+    return p.stdout
+
+
+def built(name):
+    path = run.plugin_path(name)
+    if path is None:
+        pytest.skip("the %s plugin is not built" % name)
+    return path
+
+
+def test_json():
+    conform(built("json"), "--set", "path=%d/out.ndjson", "--show", SHOW_FILES)
+
+
+def test_json_pretty():
+    conform(built("json"), "--set", "path=%d/out.json", "--set", "pretty=true",
+            "--show", SHOW_FILES)
+
+
+def test_csv():
+    conform(built("csv"), "--set", "output-dir=%d/out", "--show", SHOW_FILES)
+
+
+def test_log():
+    conform(built("log"), "--set", "level=info")
+
+
+def test_sqlite():
+    if not shutil.which("sqlite3"):
+        pytest.skip("no sqlite3 program (on Debian: apt-get install sqlite3)")
+    conform(built("sqlite"), "--set", "path=%d/mirror.db", "--show", SHOW_SQLITE)
+
+
+def test_postgres(pg_db):
+    plugin = built("postgres")
+    psql = os.path.join(pg.find_bin(), "psql")
+    tables = (
+        "SELECT format('SELECT %L, t.*::text FROM c%n.%I t ORDER BY 2', relname, "
+        "relname) FROM pg_class WHERE relnamespace = 'c%n'::regnamespace AND "
+        "relkind = 'r' AND relname NOT LIKE 'weir%' ORDER BY relname"
+    )
+    show = (
+        psql + " -XAtq -d '" + pg_db.uri + "' <<'E'\n" + tables + " \\gexec\nE\n"
+    )
+    conform(plugin, "--set", "connection=" + pg_db.uri, "--set", "schema=c%n",
+            "--show", show)
