@@ -210,8 +210,8 @@ run_verify(struct cli *c, struct weir_err *err)
 	if (rc == 0 && memcmp(stored, found, sizeof(found)) != 0)
 		rc = err_set(err, WEIR_EDAMAGE,
 			     "the stored Merkle root of %s %s differs from "
-			     "the one recomputed from its records; \"weir "
-			     "check\" says where",
+			     "the one recomputed from its records; `weir "
+			     "check` says where",
 			     cli_get(c, "aggregate"),
 			     cli_get(c, "aggregate-id"));
 	if (rc == 0) {

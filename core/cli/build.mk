@@ -34,3 +34,7 @@ bin_PROGRAMS += weir
 weir_CPPFLAGS = $(CORE_CPPFLAGS)
 weir_LDADD = core/libcli.la core/libcore.la $(CORE_LIBS)
 weir_SOURCES = core/cli/weir.c
+
+dist_man_MANS += man/weir.1
+bashcompletiondir = $(datadir)/bash-completion/completions
+dist_bashcompletion_DATA = contrib/completions/weir

@@ -245,7 +245,7 @@ report(struct cli *c, struct crew *crew)
 		else if (k->rc == 0)
 			cli_warn(c,
 				 "sink %s refused a record and parked its "
-				 "aggregate; \"weir sink dead-letters %s\" "
+				 "aggregate; `weir sink dead-letters %s` "
 				 "says why",
 				 k->name, k->name);
 		else

@@ -188,7 +188,7 @@ help_overview(struct cli *c)
 	put_commands(b, NULL);
 	buf_puts(b, "\nevery command takes:\n");
 	put_options(b, NULL, 0, SIZE_MAX);
-	buf_puts(b, "\n\"weir help COMMAND\" and \"weir COMMAND --help\" say "
+	buf_puts(b, "\n`weir help COMMAND` and `weir COMMAND --help` say "
 		    "more; the manual is weir(1).\n");
 }
 
@@ -205,9 +205,9 @@ help_family(struct cli *c, const char *word)
 	if (strcmp(word, "plugin") == 0)
 		row(b, "plugin NAME", 26,
 		    "configure a sink from the plugin of that name "
-		    "(\"weir plugin list\" names them, "
-		    "\"weir plugin NAME --help\" has its options)");
-	buf_printf(b, "\n\"weir %s COMMAND --help\" says more.\n", word);
+		    "(`weir plugin list` names them, "
+		    "`weir plugin NAME --help` has its options)");
+	buf_printf(b, "\n`weir %s COMMAND --help` says more.\n", word);
 }
 
 static void

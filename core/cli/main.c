@@ -46,11 +46,11 @@ show_help(struct cli *c, struct weir_err *err)
 	if (!parse_wants_help(c) && first == NULL)
 		return err_set(
 			err, WEIR_EUSAGE,
-			"name a command, such as \"weir aggregate apply\"");
+			"name a command, such as `weir aggregate apply`");
 	if (!parse_wants_help(c))
 		return err_set(err, WEIR_EUSAGE,
-			       "\"weir %s\" needs a second word; \"weir help "
-			       "%s\" lists them",
+			       "`weir %s` needs a second word; `weir help "
+			       "%s` lists them",
 			       first, first);
 	if (first != NULL)
 		help_family(c, first);

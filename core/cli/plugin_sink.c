@@ -228,7 +228,7 @@ say_saved(struct cli *c, const struct sinkconf *conf, bool new,
 			   conf->enabled ? "enabled" : "disabled");
 		if (conf->paused)
 			buf_printf(&c->out,
-				   ", paused (\"weir sink resume %s\")",
+				   ", paused (`weir sink resume %s`)",
 				   conf->name);
 		buf_putc(&c->out, '\n');
 		return 0;
@@ -313,8 +313,8 @@ run_plugin(struct cli *c, struct weir_err *err)
 		rc = say_saved(c, conf, old == NULL, err);
 	if (rc == 0 && old != NULL && cli_get(c, "from") != NULL)
 		cli_note(c,
-			 "a sink that has a cursor goes on from it; \"weir "
-			 "sink replay %s\" delivers again",
+			 "a sink that has a cursor goes on from it; `weir "
+			 "sink replay %s` delivers again",
 			 name);
 out:
 	sinkconf_free(old);

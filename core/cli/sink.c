@@ -108,7 +108,7 @@ run_list(struct cli *c, struct weir_err *err)
 	if (rc == 0 && c->json)
 		buf_puts(&c->out, "]\n");
 	else if (rc == 0 && n == 0)
-		cli_note(c, "no sink is configured; \"weir plugin list\" names "
+		cli_note(c, "no sink is configured; `weir plugin list` names "
 			    "the plugins");
 	else if (rc == 0)
 		out_table(c, cells, 4, n + 1, 0);
@@ -151,8 +151,8 @@ put_trouble(struct cli *c, const struct status_row *r)
 	}
 	if (r->st.parked > 0)
 		buf_printf(&c->out,
-			   "\n%s: %" PRIu64 " parked; \"weir sink dead-letters "
-			   "%s\" says why\n",
+			   "\n%s: %" PRIu64 " parked; `weir sink dead-letters "
+			   "%s` says why\n",
 			   r->conf->name, r->st.parked, r->conf->name);
 }
 
