@@ -16,4 +16,5 @@ weir_sink_conform_SOURCES = \
 	tests/unit/plugins/fakerecords.c \
 	tests/unit/plugins/fakeservices.c
 
+dist_man_MANS += man/weir-sink-conform.1
 EXTRA_DIST += tests/sinks/test_conformance.py
