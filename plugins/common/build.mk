@@ -19,6 +19,8 @@ plugins_common_libcommon_la_SOURCES = \
 	plugins/common/files_swap.c \
 	plugins/common/ident.c \
 	plugins/common/ident.h \
+	plugins/common/mirror.c \
+	plugins/common/mirror.h \
 	plugins/common/result.c \
 	plugins/common/result.h \
 	plugins/common/sqlfits.c \

@@ -34,12 +34,13 @@ struct column {
 	char name[IDENT_SIZE];
 	struct sqltype type;
 	enum column_source source;
-	size_t index;		/* its place in table->columns */
-	struct column *variant; /* where values go that do not fit, or NULL */
-	struct column *of;	/* set in a variant: the column it stands by */
-	bool saved;		/* its entry in the target is as here */
-	bool present;		/* the target has this column */
-	bool widen;		/* is to become text in the next transaction */
+	size_t index;		 /* its place in table->columns */
+	struct column *variant;	 /* where values go that do not fit, or NULL */
+	struct column *of;	 /* set in a variant: the column it stands by */
+	bool saved;		 /* its entry in the target is as here */
+	bool present;		 /* the target has this column */
+	bool widen;		 /* is to become text in the next transaction */
+	enum sqltype_family was; /* with widen: what it was before */
 };
 
 struct table {

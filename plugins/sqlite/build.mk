@@ -1,1 +1,14 @@
 # SPDX-License-Identifier: MIT
+if SINK_SQLITE
+sinks_LTLIBRARIES += plugins/sqlite/sqlite.la
+plugins_sqlite_sqlite_la_CPPFLAGS = $(SINK_CPPFLAGS) $(SINK_SQLITE_CFLAGS)
+plugins_sqlite_sqlite_la_LDFLAGS = $(SINK_LDFLAGS)
+plugins_sqlite_sqlite_la_LIBADD = $(SINK_LIBS) $(SINK_SQLITE_LIBS)
+plugins_sqlite_sqlite_la_SOURCES = \
+	plugins/sqlite/cursor.c \
+	plugins/sqlite/map.c \
+	plugins/sqlite/plan.c \
+	plugins/sqlite/rows.c \
+	plugins/sqlite/sqlite.c \
+	plugins/sqlite/target.h
+endif

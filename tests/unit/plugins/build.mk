@@ -47,3 +47,15 @@ tests_unit_plugins_test_json_sink_SOURCES = \
 	tests/unit/plugins/filedrive.h \
 	tests/unit/plugins/test_json_sink.c
 endif
+
+if HAVE_CMOCKA
+if SINK_SQLITE
+check_PROGRAMS += tests/unit/plugins/test_sqlite_sink
+TESTS += tests/unit/plugins/test_sqlite_sink
+tests_unit_plugins_test_sqlite_sink_CPPFLAGS = $(FAKE_CPPFLAGS) \
+	$(SINK_SQLITE_CFLAGS)
+tests_unit_plugins_test_sqlite_sink_LDADD = $(FAKE_LIBS) $(SINK_SQLITE_LIBS)
+tests_unit_plugins_test_sqlite_sink_SOURCES = \
+	tests/unit/plugins/test_sqlite_sink.c
+endif
+endif

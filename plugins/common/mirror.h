@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef COMMON_MIRROR_H
+#define COMMON_MIRROR_H
+
+/*
+ * What the SQL mirrors share: from records to planned tables and columns, and
+ * to values ready to bind. A batch is first shaped, record by record: new
+ * columns are planned, inferred columns that a value does not fit become text
+ * (column->widen), a value that a mapped column cannot take is refused or goes
+ * where the options say. When the target has the shape, mirror_fill gives a
+ * record's values.
+ */
+
+#include "common/columns.h"
+#include "common/text.h"
+
+enum mirror_conflict {
+	MIRROR_PARK,	/* refuse the record */
+	MIRROR_VARIANT, /* NULL, and the value in a text column beside */
+	MIRROR_NULL	/* NULL */
+};
+
+struct mirror {
+	const struct weir_sink_host *host;
+	struct columns *map; /* the plugin loads it; NULL: not loaded */
+	enum mirror_conflict conflict;
+	bool replace_nul;   /* NUL in strings becomes U+FFFD, else refused */
+	bool typed;	    /* the target has types of its own (PostgreSQL):
+			     * values are text to be cast, jsonb is strict */
+	size_t columns_max; /* of one table, without the base columns */
+	struct arena arena; /* decoded values; the plugin clears it */
+};
+
+enum cell_kind {
+	CELL_NULL,
+	CELL_TEXT,
+	CELL_INT
+};
+
+struct cell {
+	enum cell_kind kind;
+	struct weir_str text;
+	int64_t i;
+};
+
+/* Reads the options on-conflict-type and nul. */
+void mirror_init(struct mirror *m, const struct weir_sink_open *o, bool typed);
+void mirror_fini(struct mirror *m); /* frees the map too */
+
+/* Plans for one record. *changed is set when the target must change. OK,
+ * REJECT (res names the record), BLOCKED, RETRY without memory. */
+int mirror_shape(struct mirror *m, const struct weir_sink_record *rec,
+		 bool *changed, struct weir_sink_result *res);
+
+/* The values of a shaped record in the order of table->columns; cells has
+ * room for all. 0, or -1 without memory. */
+int mirror_fill(struct mirror *m, struct cell *cells, const struct table *t,
+		const struct weir_sink_record *rec);
+
+/* The datatype a plan asks for; false: res says REJECT. */
+bool mirror_plan_type(struct sqltype *out, const struct weir_sink_plan *plan,
+		      struct weir_sink_result *res);
+/* Would a stored value (its text; a boolean as true or false) become one of
+ * type t with nothing lost? */
+bool mirror_lossless(const struct sqltype *t, struct weir_str text,
+		     char why[128]);
+
+const char *mirror_source_name(enum column_source source);
+enum column_source mirror_source(const char *name);
+
+/* The two options, for the plugin's table. */
+#define MIRROR_OPTIONS                                                         \
+	{"on-conflict-type",                                                   \
+	 WEIR_OPT_ENUM,                                                        \
+	 0,                                                                    \
+	 "park",                                                               \
+	 "park|variant|null",                                                  \
+	 "what becomes of a value that a mapped column cannot take: park "     \
+	 "the aggregate, keep it in a text column beside, or store NULL"},     \
+	{                                                                      \
+		"nul", WEIR_OPT_ENUM, 0, "park", "park|replace",               \
+			"what becomes of a string that holds a NUL "           \
+			"character: park the "                                 \
+			"aggregate, or put U+FFFD in its place"                \
+	}
+
+#endif

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The cursor in the file. It is read and written in the batch's transaction:
+ * a runner with a lower epoch, or a file that went back (a restored copy, a
+ * new file at the path), is noticed before anything is written.
+ */
+#include "sqlite/target.h"
+
+#include <stdio.h>
+#include <string.h>
+
+int
+target_make_tables(struct target *t, struct weir_sink_result *res)
+{
+	if (t->find_cursor != NULL)
+		return WEIR_SINK_OK;
+	int class = target_exec(
+		t,
+		"CREATE TABLE IF NOT EXISTS weir_cursors("
+		"sink TEXT NOT NULL, lane INTEGER NOT NULL, "
+		"store_id TEXT NOT NULL, sequence INTEGER NOT NULL, "
+		"epoch INTEGER NOT NULL, parked INTEGER NOT NULL, "
+		"PRIMARY KEY(sink, lane)) WITHOUT ROWID;"
+		"CREATE TABLE IF NOT EXISTS weir_columns("
+		"kind TEXT NOT NULL, aggregate_type TEXT NOT NULL, "
+		"field TEXT NOT NULL, name TEXT NOT NULL, "
+		"datatype TEXT NOT NULL, source TEXT NOT NULL, "
+		"PRIMARY KEY(kind, aggregate_type, field))",
+		"make weir's own tables", res);
+	if (class == WEIR_SINK_OK)
+		class = target_prepare(t, &t->data_version,
+				       "PRAGMA data_version", res);
+	if (class == WEIR_SINK_OK)
+		class = target_prepare(
+			t, &t->put_cursor,
+			"INSERT INTO weir_cursors(sink, lane, store_id, "
+			"sequence, epoch, parked) VALUES(?1, ?2, ?3, ?4, ?5, "
+			"?6) ON CONFLICT(sink, lane) DO UPDATE SET "
+			"sequence = excluded.sequence, epoch = excluded.epoch, "
+			"parked = excluded.parked",
+			res);
+	if (class == WEIR_SINK_OK)
+		class = target_prepare(
+			t, &t->find_cursor,
+			"SELECT store_id, sequence, epoch, parked, sink FROM "
+			"weir_cursors WHERE (sink = ?1 AND lane = ?2) OR "
+			"store_id <> ?3 ORDER BY sink = ?1 AND lane = ?2 DESC "
+			"LIMIT 1",
+			res);
+	return class;
+}
+
+static int
+hex_of(char c)
+{
+	return c <= '9' ? c - '0' : (c | 32) - 'a' + 10;
+}
+
+static void
+read_uuid(uint8_t out[16], const char *text)
+{
+	size_t n = 0;
+
+	memset(out, 0, 16);
+	for (; text[0] != '\0' && n < 32; text++) {
+		if (*text == '-')
+			continue;
+		out[n / 2] = (uint8_t)(out[n / 2] << 4 | (hex_of(*text) & 15));
+		n++;
+	}
+}
+
+int
+target_read_cursor(struct target *t, uint32_t lane,
+		   struct weir_sink_cursor *out, struct weir_sink_result *res)
+{
+	sqlite3_stmt *st = t->find_cursor;
+	int class = WEIR_SINK_OK;
+
+	sqlite3_bind_text(st, 1, t->sink, -1, SQLITE_STATIC);
+	sqlite3_bind_int64(st, 2, lane);
+	sqlite3_bind_text(st, 3, t->store_uuid, -1, SQLITE_STATIC);
+	int rc = sqlite3_step(st);
+	out->found = rc == SQLITE_ROW;
+	if (rc == SQLITE_ROW) {
+		read_uuid(out->store_id,
+			  (const char *)sqlite3_column_text(st, 0));
+		out->lane = lane;
+		out->sequence = (uint64_t)sqlite3_column_int64(st, 1);
+		out->epoch = (uint64_t)sqlite3_column_int64(st, 2);
+		out->parked = (uint64_t)sqlite3_column_int64(st, 3);
+		snprintf(out->sink, sizeof out->sink, "%s",
+			 (const char *)sqlite3_column_text(st, 4));
+	} else if (rc != SQLITE_DONE) {
+		class = target_error(t, rc, "read the cursor", res);
+	}
+	sqlite3_reset(st);
+	return class;
+}
+
+int
+target_check_cursor(struct target *t, const struct weir_sink_batch *b,
+		    uint64_t *store, struct weir_sink_result *res)
+{
+	struct weir_sink_cursor c = {.struct_size = sizeof c};
+	int class = target_read_cursor(t, b->lane, &c, res);
+
+	if (class != WEIR_SINK_OK)
+		return class;
+	if (c.found && memcmp(c.store_id, t->store_id, 16) != 0)
+		return result_set(res, WEIR_SINK_BLOCKED, "OTHER_STORE",
+				  "give each store a file of its own",
+				  "%s holds the mirror of another store",
+				  t->path);
+	if (c.found && c.epoch > b->epoch)
+		return result_set(res, WEIR_SINK_BLOCKED, "EPOCH",
+				  "only one runner may deliver to a sink",
+				  "%s: a newer runner (epoch %llu, ours is "
+				  "%llu) has written it",
+				  t->path, (unsigned long long)c.epoch,
+				  (unsigned long long)b->epoch);
+	uint64_t at = c.found ? c.sequence : 0;
+	if (t->known && at != t->sequence)
+		return result_set(res, WEIR_SINK_BLOCKED, "CURSOR_MOVED",
+				  "let weir read the cursor again: weir sink "
+				  "resume NAME",
+				  "%s stands at sequence %llu, but was left at "
+				  "%llu: the file was replaced",
+				  t->path, (unsigned long long)at,
+				  (unsigned long long)t->sequence);
+	*store = b->through_sequence > at ? b->through_sequence : at;
+	return WEIR_SINK_OK;
+}
+
+int
+target_write_cursor(struct target *t, const struct weir_sink_batch *b,
+		    uint64_t sequence, struct weir_sink_result *res)
+{
+	sqlite3_stmt *st = t->put_cursor;
+
+	sqlite3_bind_text(st, 1, t->sink, -1, SQLITE_STATIC);
+	sqlite3_bind_int64(st, 2, b->lane);
+	sqlite3_bind_text(st, 3, t->store_uuid, -1, SQLITE_STATIC);
+	sqlite3_bind_int64(st, 4, (sqlite3_int64)sequence);
+	sqlite3_bind_int64(st, 5, (sqlite3_int64)b->epoch);
+	sqlite3_bind_int64(st, 6, (sqlite3_int64)b->parked);
+	int rc = sqlite3_step(st);
+	sqlite3_reset(st);
+	return rc == SQLITE_DONE ? WEIR_SINK_OK
+				 : target_error(t, rc, "write the cursor", res);
+}
