@@ -29,8 +29,8 @@ as_root() {
 # missing PACKAGE...: prints those that are not installed.
 missing() {
 	for p in "$@"; do
-		case $(dpkg-query -W -f '${db:Status-Status} ' "$p" 2>/dev/null) in
-		*"installed "*) ;;
+		case " $(dpkg-query -W -f '${db:Status-Status} ' "$p" 2>/dev/null)" in
+		*" installed "*) ;;
 		*) printf '%s ' "$p" ;;
 		esac
 	done
