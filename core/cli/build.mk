@@ -11,15 +11,27 @@ core_libcli_la_SOURCES = \
 	core/cli/cli.h \
 	core/cli/commands.h \
 	core/cli/complete.c \
+	core/cli/csvread.c \
+	core/cli/csvread.h \
 	core/cli/deliver.c \
+	core/cli/export.c \
 	core/cli/help.c \
 	core/cli/help.h \
+	core/cli/import.c \
+	core/cli/importer.c \
+	core/cli/importer.h \
+	core/cli/input.c \
+	core/cli/input.h \
 	core/cli/main.c \
 	core/cli/out.c \
+	core/cli/outfile.c \
+	core/cli/outfile.h \
 	core/cli/parse.c \
 	core/cli/parse.h \
 	core/cli/plugin.c \
 	core/cli/plugin_sink.c \
+	core/cli/progress.c \
+	core/cli/progress.h \
 	core/cli/settings.c \
 	core/cli/sink.c \
 	core/cli/sink.h \

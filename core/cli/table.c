@@ -9,8 +9,9 @@
 
 static const struct cli_command *const tables[] = {
 	aggregate_commands, plugin_commands,   sink_commands,
-	tail_commands,	    check_commands,    settings_commands,
-	basics_commands,    complete_commands,
+	import_commands,    export_commands,   tail_commands,
+	check_commands,	    settings_commands, basics_commands,
+	complete_commands,
 };
 #define NTABLES (sizeof(tables) / sizeof(tables[0]))
 
