@@ -18,9 +18,9 @@
 #define ROW_MAX	    (16u << 20)
 
 enum cell_shape {
-	TEXT,
-	TAGS,
-	VERSION
+	CELL_TEXT,
+	CELL_TAGS,
+	CELL_VERSION
 };
 
 static const struct member {
@@ -29,13 +29,13 @@ static const struct member {
 	bool needed;
 } members[] = {
 	{"aggregate_type", CELL_TEXT, true},
-	{"aggregate_id", TEXT, true},
+	{"aggregate_id", CELL_TEXT, true},
 	{"event_type", CELL_TEXT, true},
-	{"event_id", TEXT, false},
+	{"event_id", CELL_TEXT, false},
 	{"created_at", CELL_TEXT, false},
 	{"expected_version", CELL_VERSION, false},
 	{"correlation_id", CELL_TEXT, false},
-	{"causation_id", TEXT, false},
+	{"causation_id", CELL_TEXT, false},
 	{"traceparent", CELL_TEXT, false},
 	{"tags", CELL_TAGS, false},
 };
