@@ -73,6 +73,9 @@ void runner_free(struct runner *r);
 int runner_run(struct runner *r, uint64_t through, int64_t deadline_us,
 	       struct weir_err *err);
 
+/* From any thread: the plugin opens its files anew (they were rotated). */
+void runner_reload(struct runner *r);
+
 /* The sink's status from its files and, when there is one, its runner. */
 int runner_status(struct runner_status *out, const char *store_dir,
 		  const char *name, struct weir_err *err);

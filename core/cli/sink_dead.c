@@ -29,6 +29,8 @@ status_word(const struct dead_letter *e)
 		return "parked";
 	case DEAD_RETRY:
 		return "retry";
+	case DEAD_DISCARD:
+		return "discard";
 	case DEAD_CLOSED:
 		return e->closed_as;
 	}

@@ -1,0 +1,458 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Opening a sink: settings, plugin, resume, the crash marker, the start of a
+ * replay.
+ *
+ * Resume. The cursor comes from the plugin (HOLDS_CURSOR) or from the cursor
+ * file. It has to name this store and lie within it; no cursor means to begin
+ * at the configured sequence. The epoch is one above the highest seen, so an
+ * older runner that still hangs somewhere is fenced off.
+ */
+#include "bus/runner_int.h"
+
+#include "base/digest.h"
+#include "base/diag.h"
+#include "base/err.h"
+#include "base/os.h"
+#include "base/str.h"
+#include "base/uuid.h"
+#include "bus/loader.h"
+#include "bus/options.h"
+#include "model/config.h"
+#include "store/reader.h"
+#include "store/store.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+bool
+runner_holds(const struct runner *r)
+{
+	return (r->plugin->capabilities & WEIR_SINK_HOLDS_CURSOR) != 0;
+}
+
+bool
+runner_coalesces(const struct runner *r)
+{
+	return (r->plugin->capabilities & WEIR_SINK_COALESCE) != 0;
+}
+
+int
+runner_settings_load(struct runner *r, struct weir_err *err)
+{
+	const struct weir_sink_plugin *plugin = NULL;
+	struct sinkconf *conf = NULL;
+	struct mapping *mapping = NULL;
+	uint64_t mark_conf = sinkfile_mark(r->path_conf);
+	uint64_t mark_map = sinkfile_mark(r->path_map);
+	int rc = sinkconf_load(&conf, r->dir, r->name, err);
+
+	if (rc == 0)
+		rc = loader_find(&plugin, conf->plugin, err);
+	if (rc == 0)
+		rc = mapping_load(&mapping, r->dir, err);
+	if (rc != 0) {
+		sinkconf_free(conf);
+		return rc;
+	}
+	if (r->plugin != plugin || mark_map != r->mark_map)
+		runner_shut(r);
+	if (r->host != NULL) {
+		/* the opened sink goes on with the mapping it was given */
+		mapping_free(mapping);
+	} else {
+		mapping_free(r->mapping);
+		r->mapping = mapping;
+	}
+	sinkconf_free(r->conf);
+	r->conf = conf;
+	r->plugin = plugin;
+	r->mark_conf = mark_conf;
+	r->mark_map = mark_map;
+	return 0;
+}
+
+void
+runner_shut(struct runner *r)
+{
+	if (r->sink != NULL)
+		r->plugin->close(r->sink);
+	r->sink = NULL;
+	r->resumed = false;
+	r->suspect = r->limit = 0;
+	r->for_attempts = r->halve = false;
+	host_free(r->host);
+	r->host = NULL;
+	sinkconf_settings_free(r->settings, r->nsettings);
+	r->settings = NULL;
+	r->nsettings = 0;
+}
+
+/* A hash of the settings that say where the target is: paths and what has to
+ * be given. A cursor file is for one target. */
+static uint64_t
+target_of(const struct runner *r)
+{
+	uint8_t out[DIGEST_LEN];
+	struct digest *d = digest_new();
+	uint64_t h;
+
+	if (d == NULL)
+		return 0;
+	digest_add(d, r->plugin->name, strlen(r->plugin->name) + 1);
+	for (size_t i = 0; i < r->conf->nvalues; i++) {
+		const struct sinkconf_value *v = &r->conf->values[i];
+		const struct weir_sink_option *o =
+			options_find(r->plugin->options, v->name);
+
+		if (o == NULL || (o->flags & WEIR_OPT_RELOADABLE) != 0)
+			continue;
+		if (o->type != WEIR_OPT_PATH &&
+		    (o->flags & WEIR_OPT_REQUIRED) == 0)
+			continue;
+		digest_add(d, v->name, strlen(v->name) + 1);
+		digest_add(d, v->value, strlen(v->value) + 1);
+	}
+	digest_end(d, out);
+	digest_free(d);
+	memcpy(&h, out, sizeof(h));
+	return h;
+}
+
+/* A result made here, for what blocks a sink. */
+static int block(struct runner *r, const char *hint, struct weir_err *err,
+		 const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+
+static int
+block(struct runner *r, const char *hint, struct weir_err *err, const char *fmt,
+      ...)
+{
+	struct weir_sink_result res = {.struct_size = sizeof(res)};
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(res.message, sizeof(res.message), fmt, ap);
+	va_end(ap);
+	snprintf(res.hint, sizeof(res.hint), "%s", hint);
+	return runner_fail(r, WEIR_SINK_BLOCKED, &res, err);
+}
+
+/* What a class means outside of deliver: nothing can be parked there. */
+static int
+setup_failed(struct runner *r, int cls, struct weir_sink_result *res,
+	     struct weir_err *err)
+{
+	host_clean(r->host, res);
+	if (res->message[0] == '\0')
+		snprintf(res->message, sizeof(res->message),
+			 "the plugin %s could not open the sink and did not "
+			 "say why",
+			 r->plugin->name);
+	if (cls == WEIR_SINK_REJECT)
+		cls = WEIR_SINK_BLOCKED;
+	if (cls < WEIR_SINK_OK || cls > WEIR_SINK_GONE)
+		cls = WEIR_SINK_RETRY;
+	return runner_fail(r, (enum weir_sink_class)cls, res, err);
+}
+
+static int
+open_sink(struct runner *r, struct weir_err *err)
+{
+	struct weir_sink_result res = {.struct_size = sizeof(res)};
+	struct weir_sink_open o = {.struct_size = sizeof(o)};
+	struct weir_err why = {0};
+	int cls, rc;
+
+	r->host = host_new(r->name, r->plugin, r->mapping);
+	if (r->host == NULL)
+		return err_nomem(err);
+	rc = sinkconf_check(r->conf, r->plugin, &why);
+	if (rc == 0)
+		rc = sinkconf_settings(&r->settings, &r->nsettings, r->conf,
+				       r->plugin, &why);
+	if (rc == WEIR_ENOMEM)
+		return err_nomem(err);
+	if (rc != 0) {
+		runner_shut(r);
+		return block(r, "mend the sink's settings", err, "%s", why.msg);
+	}
+	rc = host_keep_secrets(r->host, r->settings, r->nsettings, err);
+	if (rc != 0)
+		return rc;
+	o.sink = r->name;
+	memcpy(o.store_id, store_id(r->store), sizeof(o.store_id));
+	uuid_text(o.store_uuid, o.store_id);
+	o.settings = r->settings;
+	o.nsettings = r->nsettings;
+	o.host = host_table(r->host);
+	cls = r->plugin->open(&r->sink, &o, &res);
+	if (cls == WEIR_SINK_OK) {
+		r->target = target_of(r);
+		return STEP_MORE;
+	}
+	r->sink = NULL;
+	rc = setup_failed(r, cls, &res, err);
+	runner_shut(r);
+	return rc;
+}
+
+/* The cursor of the target or of the file, in one form. */
+static int
+find_cursor(struct runner *r, struct checkpoint *out, struct weir_err *err)
+{
+	struct weir_sink_result res = {.struct_size = sizeof(res)};
+	struct weir_sink_cursor c = {.struct_size = sizeof(c)};
+	int cls, rc;
+
+	if (!runner_holds(r)) {
+		rc = checkpoint_load(out, r->path_cursor, err);
+		if (rc == 0 && out->found && out->target != r->target)
+			out->found = false;
+		return rc;
+	}
+	cls = r->plugin->resume(r->sink, 0, &c, &res);
+	if (cls != WEIR_SINK_OK)
+		return setup_failed(r, cls, &res, err);
+	*out = (struct checkpoint){
+		.found = c.found != 0,
+		.sequence = c.sequence,
+		.epoch = c.epoch,
+		.parked = c.parked,
+	};
+	memcpy(out->store_id, c.store_id, sizeof(out->store_id));
+	return STEP_MORE;
+}
+
+static int
+check_cursor(struct runner *r, const struct checkpoint *c, struct weir_err *err)
+{
+	char ours[37], theirs[37];
+	uint64_t last;
+	int rc;
+
+	if (memcmp(c->store_id, store_id(r->store), 16) != 0) {
+		uuid_text(ours, store_id(r->store));
+		uuid_text(theirs, c->store_id);
+		return block(r,
+			     "give the sink another target, or empty this one",
+			     err,
+			     "the target holds the cursor of store %s, this is "
+			     "store %s",
+			     theirs, ours);
+	}
+	rc = store_refresh(r->store, err);
+	if (rc != 0)
+		return rc;
+	last = store_last(r->store);
+	if (c->sequence > last)
+		return block(
+			r,
+			"this store was put back to an older state, or the "
+			"target belongs to a copy of it: replay the sink or "
+			"give it another target",
+			err,
+			"the target's cursor is at sequence %llu, the store "
+			"ends at %llu",
+			(unsigned long long)c->sequence,
+			(unsigned long long)last);
+	if (r->epoch != 0 && c->epoch > r->epoch)
+		return block(
+			r,
+			"end the other one: one runner at a time may deliver "
+			"to a target",
+			err,
+			"the target was written by another runner meanwhile "
+			"(epoch %llu, ours is %llu)",
+			(unsigned long long)c->epoch,
+			(unsigned long long)r->epoch);
+	return STEP_MORE;
+}
+
+/* The process before crashed inside deliver: find the record. */
+static int
+read_marker(struct runner *r, struct weir_err *err)
+{
+	const struct retry_mark *m = retry_found(r->retry);
+	struct retry_mark none = {0};
+
+	if (r->marker_done)
+		return STEP_MORE;
+	r->marker_done = true;
+	if (m->kind == RETRY_BATCH && m->through > r->cursor &&
+	    m->records != 0) {
+		diag(DIAG_WARN, r->name,
+		     "the process before ended while sequences %llu to "
+		     "%llu were being handed over",
+		     (unsigned long long)m->first,
+		     (unsigned long long)m->through);
+		if (m->records == 1) {
+			r->crash_single = m->single;
+			r->crashes = m->crashes + 1;
+		}
+		r->suspect = m->through;
+		r->halve = m->records > 1;
+	}
+	if (m->kind == RETRY_PARKED && m->single != 0) {
+		struct weir_sink_result res = {.struct_size = sizeof(res)};
+		struct dead_letter why = {.attempts = 1};
+		int rc;
+
+		snprintf(res.message, sizeof(res.message),
+			 "the process ended while this record was tried again");
+		runner_why(&why, "crash", &res);
+		rc = deadletters_tried(r->dead, m->single, &why, err);
+		if (rc != 0)
+			return rc;
+	}
+	return retry_put_mark(r->retry, &none, err);
+}
+
+static uint64_t
+highest_try(const struct deadletters *d)
+{
+	uint64_t most = 0;
+
+	for (size_t i = 0; i < deadletters_count(d); i++) {
+		uint64_t e = deadletters_at(d, i)->try_epoch;
+
+		most = e > most ? e : most;
+	}
+	return most;
+}
+
+static int
+resume(struct runner *r, struct weir_err *err)
+{
+	struct checkpoint c = {0};
+	uint64_t most;
+	int rc = find_cursor(r, &c, err);
+
+	if (rc == STEP_MORE && c.found)
+		rc = check_cursor(r, &c, err);
+	if (rc != STEP_MORE)
+		return rc;
+	r->cursor = c.found ? c.sequence : r->conf->from - 1;
+	if (!c.found)
+		r->cursor_at = 0;
+	if (!runner_holds(r))
+		c.epoch = r->epoch != 0 ? r->epoch - 1 : c.epoch;
+	most = highest_try(r->dead);
+	if (r->epoch == 0)
+		r->epoch = (c.epoch > most ? c.epoch : most) + 1;
+	if (r->replay.active && r->replay.started && runner_holds(r) &&
+	    (r->plugin->capabilities & WEIR_SINK_REWRITES) != 0)
+		r->replay.started = c.found && c.epoch >= r->replay.epoch &&
+				    c.sequence >= r->replay.until;
+	for (size_t i = 0; i < deadletters_count(r->dead); i++) {
+		const struct dead_letter *d = deadletters_at(r->dead, i);
+		bool applied;
+
+		if (d->try_epoch == 0)
+			continue;
+		applied = runner_holds(r) && c.found && c.epoch >= d->try_epoch;
+		rc = deadletters_next(
+			r->dead, d->sequence,
+			applied ? d->try_last + 1 : d->next_version, err);
+		if (rc != 0)
+			return rc;
+	}
+	rc = read_marker(r, err);
+	if (rc == STEP_MORE)
+		r->resumed = true;
+	return rc;
+}
+
+static int
+replay_end(struct runner *r, struct weir_err *err)
+{
+	int rc = sinkfile_remove(r->path_replay, err);
+
+	if (rc == 0)
+		rc = os_sync_folder(r->folder, err);
+	if (rc != 0)
+		return rc;
+	r->mark_replay = 0;
+	r->replay = (struct replay){0};
+	diag(DIAG_INFO, r->name, "the replay has ended");
+	return STEP_MORE;
+}
+
+/* A replay that is asked for is begun, one that has caught up ended. */
+static int
+replay_step(struct runner *r, struct weir_err *err)
+{
+	struct weir_sink_result res = {.struct_size = sizeof(res)};
+	bool rewrites = (r->plugin->capabilities & WEIR_SINK_REWRITES) != 0;
+	uint64_t from = rewrites ? 1 : r->replay.from;
+	int cls = WEIR_SINK_OK, rc;
+
+	if (r->replay.started)
+		return r->cursor >= r->replay.until ? replay_end(r, err)
+						    : STEP_MORE;
+	if (r->plugin->rewind != NULL)
+		cls = r->plugin->rewind(r->sink, from, &res);
+	if (cls != WEIR_SINK_OK)
+		return setup_failed(r, cls, &res, err);
+	r->cursor = from - 1;
+	r->cursor_at = 0;
+	r->epoch++;
+	rc = runner_holds(r) ? 0 : runner_save_cursor(r, err);
+	if (rc != 0)
+		return rc;
+	r->replay.started = true;
+	r->replay.epoch = r->epoch;
+	rc = replay_save(r->path_replay, &r->replay, err);
+	if (rc != 0) {
+		r->replay.started = false;
+		return rc;
+	}
+	r->mark_replay = sinkfile_mark(r->path_replay);
+	return STEP_MORE;
+}
+
+/* Files were rotated: the plugin opens them anew. */
+static int
+reopen(struct runner *r, struct weir_err *err)
+{
+	struct weir_sink_result res = {.struct_size = sizeof(res)};
+	int cls;
+
+	if (!atomic_exchange(&r->reopen, false) || r->plugin->reload == NULL)
+		return STEP_MORE;
+	cls = r->plugin->reload(r->sink, NULL, &res);
+	return cls == WEIR_SINK_OK ? STEP_MORE
+				   : setup_failed(r, cls, &res, err);
+}
+
+/* A blocked sink is probed before it is given records again. */
+static int
+probe(struct runner *r, struct weir_err *err)
+{
+	struct weir_sink_result res = {.struct_size = sizeof(res)};
+	int cls;
+
+	if (!retry_wait(r->retry)->blocked || r->plugin->probe == NULL)
+		return STEP_MORE;
+	cls = r->plugin->probe(r->sink, &res);
+	return cls == WEIR_SINK_OK ? STEP_MORE
+				   : setup_failed(r, cls, &res, err);
+}
+
+int
+runner_ready(struct runner *r, struct weir_err *err)
+{
+	int rc = STEP_MORE;
+
+	if (r->sink == NULL)
+		rc = open_sink(r, err);
+	if (rc == STEP_MORE)
+		rc = reopen(r, err);
+	if (rc == STEP_MORE)
+		rc = probe(r, err);
+	if (rc == STEP_MORE && !r->resumed)
+		rc = resume(r, err);
+	if (rc == STEP_MORE && r->replay.active)
+		rc = replay_step(r, err);
+	return rc;
+}
