@@ -57,7 +57,7 @@ write_out(const char *p, size_t n)
 void
 diag(enum diag_level level, const char *area, const char *fmt, ...)
 {
-	char text[TEXT_MAX];
+	char text[TEXT_MAX + 8]; /* longer, so that show sees the cut */
 	char shown[TEXT_MAX];
 	char line[TEXT_MAX + 128];
 	va_list ap;

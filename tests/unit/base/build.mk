@@ -49,4 +49,15 @@ tests_unit_base_test_uuid_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_base_test_uuid_LDADD = $(TEST_LIBS)
 tests_unit_base_test_uuid_SOURCES = tests/unit/base/test_uuid.c
 
+check_PROGRAMS += tests/unit/base/test_os
+TESTS += tests/unit/base/test_os
+tests_unit_base_test_os_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_base_test_os_LDADD = $(TEST_LIBS)
+tests_unit_base_test_os_SOURCES = tests/unit/base/test_os.c
+
+check_PROGRAMS += tests/unit/base/test_diag
+TESTS += tests/unit/base/test_diag
+tests_unit_base_test_diag_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_base_test_diag_LDADD = $(TEST_LIBS)
+tests_unit_base_test_diag_SOURCES = tests/unit/base/test_diag.c
 endif
