@@ -2,10 +2,10 @@
 """A PostgreSQL server for tests: in a temporary folder of its own, reached by
 a Unix socket alone, ended with the process that started it.
 
-PostgreSQL refuses to run as root. Then it runs as the user `postgres` (or
-`nobody`) in a folder that user owns. When that user can't get to the folder or
-to the programs (a checkout under a private home), it gets the one capability
-that lets it: to search and read folders.
+PostgreSQL refuses to run as root. Then it runs as another user who can get to
+the programs and the folder: `postgres`, `nobody`, or the owner of the build. In
+root's own private folders no other user can; there it runs as root still, but in
+a user namespace in which root has another number.
 """
 
 import glob
@@ -42,13 +42,21 @@ def find_bin():
     return None
 
 
-def server_user():
+def server_users():
+    """Users to try, as passwd entries."""
+    users = []
     for name in ("postgres", "nobody"):
         try:
-            return pwd.getpwnam(name)
+            users.append(pwd.getpwnam(name))
         except KeyError:
             pass
-    raise RuntimeError("no user postgres or nobody to run PostgreSQL as")
+    owner = os.stat(os.environ.get("WEIR_BUILD") or ".").st_uid
+    if owner != 0:
+        try:
+            users.append(pwd.getpwuid(owner))
+        except KeyError:
+            pass
+    return users
 
 
 class Database:
@@ -78,10 +86,10 @@ class Server:
 
     def start(self):
         self.folder = tempfile.mkdtemp(prefix="weir-pg-")
-        self.data = os.path.join(self.folder, "data")
         self.prefix = []
         if os.geteuid() == 0:
             self._become()
+        self.data = os.path.join(self.folder, "data")
         # The socket lies in the folder, or has an abstract name when its path
         # would be too long.
         self.socket = self.folder
@@ -92,23 +100,36 @@ class Server:
         self.restart()
 
     def _become(self):
-        user = server_user()
-        os.chown(self.folder, user.pw_uid, user.pw_gid)
-        self.prefix = [
-            "setpriv",
-            "--reuid=%d" % user.pw_uid,
-            "--regid=%d" % user.pw_gid,
-            "--clear-groups",
-        ]
+        for _ in (tempfile.gettempdir(), "/tmp"):
+            for user in server_users():
+                self.prefix = [
+                    "setpriv", "--reuid=%d" % user.pw_uid,
+                    "--regid=%d" % user.pw_gid, "--clear-groups",
+                ]
+                os.chown(self.folder, user.pw_uid, user.pw_gid)
+                if self._reaches():
+                    return
+            os.chown(self.folder, 0, 0)
+            self.prefix = [
+                "unshare", "--user", "--map-user=nobody", "--map-group=nogroup",
+            ]
+            if self._reaches():
+                return
+            os.rmdir(self.folder)
+            self.folder = tempfile.mkdtemp(prefix="weir-pg-", dir="/tmp")
+        raise RuntimeError(
+            "no user but root can reach %s or %s: put the checkout where others "
+            "may search" % (self.bin, self.folder)
+        )
+
+    def _reaches(self):
         reach = self.prefix + [
             "test", "-w", self.folder, "-a",
             "-x", os.path.join(self.bin, "postgres"),
         ]
-        if subprocess.run(reach, cwd="/").returncode != 0:
-            self.prefix += [
-                "--inh-caps=+dac_read_search",
-                "--ambient-caps=+dac_read_search",
-            ]
+        return subprocess.run(
+            reach, cwd="/", stderr=subprocess.DEVNULL
+        ).returncode == 0
 
     def _run(self, argv):
         p = subprocess.run(
@@ -132,12 +153,11 @@ class Server:
 
     def restart(self):
         """Starts the server (again, after a kill or stop)."""
-        die_with_us = self.prefix or ["setpriv"]
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                die_with_us
+                self.prefix
                 + [
-                    "--pdeathsig", "QUIT",
+                    "setpriv", "--pdeathsig", "QUIT",
                     os.path.join(self.bin, "postgres"), "-D", self.data,
                     "-k", self.socket, "-h", "", "-p", "5432",
                     "-c", "fsync=off", "-c", "max_connections=40",

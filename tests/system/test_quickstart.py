@@ -106,10 +106,13 @@ def test_change_of_architecture(tmp_path):
         "2024-01-01 00:00:00 status installed b:amd64 1\n"
         "2024-01-01 00:00:00 status installed b:i386 1\n"
         "2024-01-02 00:00:00 status installed a:amd64 2\n"
+        "2024-01-02 00:00:00 status half-installed c 1\n"
+        "2024-01-02 00:00:01 status unpacked c:amd64 1\n"
     )
     assert fold(events(log)) == {
         "a:all": ("not-installed", None), "a:amd64": ("installed", "2"),
         "b:amd64": ("installed", "1"), "b:i386": ("installed", "1"),
+        "c": ("not-installed", None), "c:amd64": ("unpacked", "1"),
     }
 
 
