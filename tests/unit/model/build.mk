@@ -1,1 +1,15 @@
 # SPDX-License-Identifier: MIT
+noinst_HEADERS += tests/unit/model/model_test.h
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/model/test_config
+TESTS += tests/unit/model/test_config
+tests_unit_model_test_config_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_model_test_config_LDADD = $(TEST_LIBS)
+tests_unit_model_test_config_SOURCES = tests/unit/model/test_config.c
+
+check_PROGRAMS += tests/unit/model/test_mapping
+TESTS += tests/unit/model/test_mapping
+tests_unit_model_test_mapping_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_model_test_mapping_LDADD = $(TEST_LIBS)
+tests_unit_model_test_mapping_SOURCES = tests/unit/model/test_mapping.c
+endif
