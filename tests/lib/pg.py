@@ -94,6 +94,9 @@ class Server:
         if os.geteuid() == 0:
             self._become()
         self.data = os.path.join(self.folder, "data")
+        os.mkdir(self.data, 0o700)
+        owner = os.stat(self.folder)
+        os.chown(self.data, owner.st_uid, owner.st_gid)
         # The socket lies in the folder, or has an abstract name when its path
         # would be too long.
         self.socket = self.folder
