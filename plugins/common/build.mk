@@ -16,6 +16,8 @@ plugins_common_libcommon_la_SOURCES = \
 	plugins/common/files.h \
 	plugins/common/files_impl.h \
 	plugins/common/files_load.c \
+	plugins/common/filesink.c \
+	plugins/common/filesink.h \
 	plugins/common/files_swap.c \
 	plugins/common/ident.c \
 	plugins/common/ident.h \

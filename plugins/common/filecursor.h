@@ -33,7 +33,6 @@ struct file_entry {
 	uint8_t head[32];    /* SHA-256 of the file's beginning */
 	int fd;		     /* -1: not open */
 	uint64_t end;	     /* length with what is not committed yet */
-	uint64_t head_max;   /* as far as head is to go; 0: 256 */
 	bool known;	     /* the cursor file on disk lists it */
 	bool touched;	     /* written since the last commit */
 	struct text pending; /* bytes to be written at end */

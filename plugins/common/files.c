@@ -20,7 +20,6 @@
 
 #define FLUSH_BYTES    ((size_t)256 << 10)
 #define OPEN_MAX_FILES 64
-#define HEAD_BYTES     256u
 
 /* ---- making and ending -------------------------------------------------- */
 
@@ -199,6 +198,13 @@ files_abort(struct files *f)
 
 /* ---- a batch ------------------------------------------------------------- */
 
+void
+files_reread(struct files *f)
+{
+	files_scratch_drop(f);
+	f->dirt = DIRT_RELOAD;
+}
+
 int
 files_resume(struct files *f, struct weir_sink_cursor *out,
 	     struct weir_sink_result *res)
@@ -207,6 +213,11 @@ files_resume(struct files *f, struct weir_sink_cursor *out,
 
 	if (class == WEIR_SINK_OK)
 		class = files_load(f, 0, res);
+	/* deliver says it again; here it would keep a replay from mending it */
+	if (class == WEIR_SINK_BLOCKED && strcmp(res->code, "FILE") == 0) {
+		(void)result_set(res, WEIR_SINK_OK, NULL, NULL, "%s", "");
+		class = WEIR_SINK_OK;
+	}
 	if (class != WEIR_SINK_OK)
 		return class;
 	out->found = f->found;
@@ -415,19 +426,12 @@ files_read(struct files *f, size_t index, void *out, size_t n, uint64_t at,
 	return WEIR_SINK_OK;
 }
 
-void
-files_set_head(struct files *f, size_t index, uint64_t len)
-{
-	f->c.files[index].head_len = 0;
-	f->c.files[index].head_max = len;
-}
-
 /* Writes, syncs and hashes the beginning of what was appended to. */
 static int
 finish_file(struct files *f, size_t index, struct weir_sink_result *res)
 {
 	struct file_entry *e = &f->c.files[index];
-	uint64_t max = e->head_max != 0 ? e->head_max : HEAD_BYTES;
+	uint64_t max = FILES_HEAD_BYTES;
 	int class = flush(f, e, res);
 
 	if (class != WEIR_SINK_OK)

@@ -39,7 +39,8 @@ int files_new(struct files **out, const struct weir_sink_open *o,
 void files_free(struct files *f);
 
 /* The cursor as it stands in the target. Finishes a redo list and cuts every
- * file to its length first, but touches nothing of another store. */
+ * file to its length first, but touches nothing of another store. Files that
+ * are not as they were written are left for files_begin to refuse. */
 int files_resume(struct files *f, struct weir_sink_cursor *out,
 		 struct weir_sink_result *res);
 
@@ -71,6 +72,10 @@ int files_commit(struct files *f, const struct weir_sink_batch *batch,
 		 struct weir_sink_result *res);
 void files_abort(struct files *f);
 
+/* In place of files_abort before the first append: notes and scratch files of
+ * the batch are forgotten. */
+void files_reread(struct files *f);
+
 /* The cursor in memory; entries and notes are borrowed. loads counts how
  * often it was read anew (then what was made of the notes is stale). */
 const struct file_cursor *files_cursor(const struct files *f);
@@ -82,17 +87,13 @@ bool files_note(struct files *f, const char *words);
 int files_read(struct files *f, size_t index, void *out, size_t n, uint64_t at,
 	       struct weir_sink_result *res);
 
-/* The length of the part that identifies a file (256 by default). */
-void files_set_head(struct files *f, size_t index, uint64_t len);
-
 /* A file beside file index, to take its place. scratch_end syncs it and swaps
  * it in; between them files_append and files_commit are not to be called. */
 int files_scratch_begin(struct files *f, size_t index,
 			struct weir_sink_result *res);
 int files_scratch_put(struct files *f, const void *p, size_t n,
 		      struct weir_sink_result *res);
-int files_scratch_end(struct files *f, uint64_t head_len,
-		      struct weir_sink_result *res);
+int files_scratch_end(struct files *f, struct weir_sink_result *res);
 
 /* Takes over all files, notes and the position of from (another set in the
  * same folder, committed), in place of its own. from is to be freed then. */

@@ -7,7 +7,8 @@
 
 #include "common/files.h"
 
-#define FILES_PATH_MAX 4608
+#define FILES_PATH_MAX	 4608
+#define FILES_HEAD_BYTES 256u /* of a file, known again by their hash */
 
 /* What has to be done before the files are as the cursor in memory says. */
 enum files_dirt {

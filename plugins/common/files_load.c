@@ -128,8 +128,8 @@ parse_cursor(struct files *f, struct file_cursor *c, bool *found,
 		return result_nomem(res);
 	if (rc != 0)
 		return result_set(res, WEIR_SINK_BLOCKED, "CURSOR",
-				  "restore the cursor file, or write the "
-				  "files anew with `weir sink replay`",
+				  "restore the cursor file, or move it and "
+				  "the files it lists away to begin anew",
 				  "%s is damaged: %s", path, why);
 	return WEIR_SINK_OK;
 }

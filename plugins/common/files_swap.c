@@ -108,8 +108,7 @@ files_scratch_put(struct files *f, const void *p, size_t n,
 }
 
 int
-files_scratch_end(struct files *f, uint64_t head_len,
-		  struct weir_sink_result *res)
+files_scratch_end(struct files *f, struct weir_sink_result *res)
 {
 	struct file_entry *e = &f->c.files[f->scratch_of];
 	char temp[FILES_PATH_MAX], name[FILES_PATH_MAX];
@@ -127,8 +126,9 @@ files_scratch_end(struct files *f, uint64_t head_len,
 	f->scratch_fd = -1;
 	e->generation++;
 	e->length = e->end = f->scratch_end;
-	e->head_max = head_len;
-	class = files_hash_head(f, e, head_len, res);
+	class = files_hash_head(
+		f, e, e->end < FILES_HEAD_BYTES ? e->end : FILES_HEAD_BYTES,
+		res);
 	if (class != WEIR_SINK_OK)
 		return class;
 	(void)files_path(f, temp, e->name, scratch_suffix);
@@ -167,7 +167,6 @@ plan_adoption(struct files *f, struct file_cursor *to, const struct files *from)
 		e->generation = old != NULL ? old->generation + 1 : 1;
 		e->length = e->end = src->length;
 		e->head_len = src->head_len;
-		e->head_max = src->head_max;
 		e->known = true;
 		memcpy(e->head, src->head, sizeof(e->head));
 		(void)files_path(f, temp, src->name, from->suffix);

@@ -1,27 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The JSON sink: every record as one EventRecord in a file that grows, one a
- * line (or indented). weir-sink-json(7) is its manual; common/files.h keeps
+ * line (or indented). weir-sink-json(7) is its manual; common/filesink.h keeps
  * the file and its cursor true to each other.
- *
- * 1. A record stands in the file once: the cursor says how long the file is
- *    and how far the records in it go, and whatever lies beyond is cut.
- * 2. A replay is written to PATH.replay with a cursor of its own, and takes
- *    the place of PATH at its end.
  */
-#include "common/files.h"
+#include "common/filesink.h"
 #include "pretty.h"
 
 #include <stdio.h>
 #include <string.h>
 
 struct sink {
-	struct weir_sink_open o;
-	struct files *files;
-	struct files *replay; /* NULL: none is being written */
-	uint64_t replayed;    /* the last replay ended here */
+	struct filesink base; /* first: filesink's callbacks get it */
 	bool pretty;
-	char folder[4096], name[256], cursor[272];
+	char name[256];
 };
 
 static const struct weir_sink_option options[] = {
@@ -36,9 +28,15 @@ static const struct weir_sink_option options[] = {
 static const char *
 split_path(const char *path, char folder[4096], char name[256])
 {
-	const char *slash = strrchr(path, '/');
-	const char *base = slash != NULL ? slash + 1 : path;
-	size_t n = slash != NULL ? (size_t)(slash - path) : 0;
+	const char *slash;
+	const char *base;
+	size_t n;
+
+	if (path == NULL)
+		return "path is missing";
+	slash = strrchr(path, '/');
+	base = slash != NULL ? slash + 1 : path;
+	n = slash != NULL ? (size_t)(slash - path) : 0;
 
 	if (*base == '\0' || strcmp(base, ".") == 0 || strcmp(base, "..") == 0)
 		return "path names a folder; add the file's name";
@@ -67,67 +65,6 @@ json_validate(const struct weir_sink_open *o, struct weir_sink_result *res)
 		return result_set(res, WEIR_SINK_REJECT, "path", NULL, "%s",
 				  wrong);
 	return WEIR_SINK_OK;
-}
-
-static int
-open_set(struct sink *s, struct files **out, const char *suffix,
-	 struct weir_sink_result *res)
-{
-	const struct files_options how = {
-		.folder = s->folder,
-		.cursor = s->cursor,
-		.suffix = suffix,
-		.fresh = suffix != NULL,
-	};
-
-	return files_new(out, &s->o, &how, res);
-}
-
-static void
-json_close(void *sink)
-{
-	struct sink *s = sink;
-
-	files_free(s->files);
-	files_free(s->replay);
-	s->o.host->release(s->o.host->cookie, s);
-}
-
-static int
-json_open(void **out, const struct weir_sink_open *o,
-	  struct weir_sink_result *res)
-{
-	struct sink *s = o->host->resize(o->host->cookie, NULL, sizeof(*s));
-	int class;
-
-	if (s == NULL)
-		return result_nomem(res);
-	memset(s, 0, sizeof(*s));
-	s->o = *o;
-	s->pretty = setting_bool(o, "pretty");
-	class = json_validate(o, res);
-	if (class == WEIR_SINK_OK) {
-		(void)split_path(setting_get(o, "path"), s->folder, s->name);
-		(void)snprintf(s->cursor, sizeof(s->cursor), "%s.weir-cursor",
-			       s->name);
-		class = open_set(s, &s->files, NULL, res);
-	}
-	if (class != WEIR_SINK_OK) {
-		json_close(s);
-		return class;
-	}
-	*out = s;
-	return WEIR_SINK_OK;
-}
-
-static int
-json_resume(void *sink, uint32_t lane, struct weir_sink_cursor *out,
-	    struct weir_sink_result *res)
-{
-	struct sink *s = sink;
-
-	(void)lane;
-	return files_resume(s->replay != NULL ? s->replay : s->files, out, res);
 }
 
 /* The first record of a batch after a last line that has no end. */
@@ -160,7 +97,7 @@ put_record(struct sink *s, struct files *set, size_t index,
 			       ? class
 			       : files_append(set, index, "\n", 1, res);
 	}
-	text_init(&text, s->o.host, (size_t)1 << 30);
+	text_init(&text, s->base.o.host, (size_t)1 << 30);
 	pretty_put(&text, r->json);
 	text_putc(&text, '\n');
 	class = text.failed
@@ -172,9 +109,10 @@ put_record(struct sink *s, struct files *set, size_t index,
 
 /* Appends the batch to a set that has begun it. */
 static int
-write_batch(struct sink *s, struct files *set,
+write_batch(struct filesink *base, struct files *set,
 	    const struct weir_sink_batch *batch, struct weir_sink_result *res)
 {
+	struct sink *s = (struct sink *)base;
 	size_t index;
 	int class = files_want(set, &index, s->name, res);
 
@@ -193,69 +131,58 @@ write_batch(struct sink *s, struct files *set,
 	return class;
 }
 
-static int
-end_replay(struct sink *s, uint64_t through, struct weir_sink_result *res)
-{
-	int class = files_adopt(s->files, s->replay, res);
+/* ---- the callbacks ------------------------------------------------------- */
 
-	if (class == WEIR_SINK_OK)
-		class = files_forget(s->replay, res);
-	if (class != WEIR_SINK_OK)
+static void
+json_close(void *sink)
+{
+	struct sink *s = sink;
+
+	filesink_close(&s->base);
+	sink_free(s->base.o.host, s);
+}
+
+static int
+json_open(void **out, const struct weir_sink_open *o,
+	  struct weir_sink_result *res)
+{
+	struct sink *s = sink_alloc(o->host, sizeof(*s));
+	int class;
+
+	if (s == NULL)
+		return result_nomem(res);
+	s->base.o = *o;
+	s->base.write = write_batch;
+	s->pretty = setting_bool(o, "pretty");
+	class = json_validate(o, res);
+	if (class == WEIR_SINK_OK) {
+		(void)split_path(setting_get(o, "path"), s->base.folder,
+				 s->name);
+		(void)snprintf(s->base.cursor, sizeof(s->base.cursor),
+			       "%s.weir-cursor", s->name);
+		class = filesink_open(&s->base, o, res);
+	}
+	if (class != WEIR_SINK_OK) {
+		json_close(s);
 		return class;
-	files_free(s->replay);
-	s->replay = NULL;
-	s->replayed = through;
+	}
+	*out = s;
 	return WEIR_SINK_OK;
 }
 
 static int
-deliver_replay(struct sink *s, const struct weir_sink_batch *batch,
-	       struct weir_sink_result *res)
+json_resume(void *sink, uint32_t lane, struct weir_sink_cursor *out,
+	    struct weir_sink_result *res)
 {
-	int class;
-
-	if (s->replay == NULL && batch->through_sequence <= s->replayed)
-		return WEIR_SINK_OK;
-	if (s->replay == NULL)
-		return result_set(res, WEIR_SINK_RETRY, "REPLAY",
-				  "begin the replay again with `weir sink "
-				  "replay`",
-				  "no replay of %s/%s has begun", s->folder,
-				  s->name);
-	class = files_begin(s->replay, batch, res);
-	if (class != WEIR_SINK_OK)
-		return class;
-	/* a last batch that came in but could not be swapped in comes again */
-	if (!files_found(s->replay) ||
-	    batch->through_sequence > files_cursor(s->replay)->sequence)
-		class = write_batch(s, s->replay, batch, res);
-	if (class == WEIR_SINK_OK &&
-	    (batch->flags & WEIR_BATCH_REPLAY_END) != 0)
-		class = end_replay(s, batch->through_sequence, res);
-	return class;
+	(void)lane;
+	return filesink_resume(sink, out, res);
 }
 
 static int
 json_deliver(void *sink, const struct weir_sink_batch *batch,
 	     struct weir_sink_result *res)
 {
-	struct sink *s = sink;
-	int class;
-
-	if ((batch->flags & (WEIR_BATCH_REPLAY | WEIR_BATCH_REPLAY_END)) != 0) {
-		class = files_begin_over(s->files, batch, res);
-		if (class == WEIR_SINK_OK)
-			class = deliver_replay(s, batch, res);
-	} else {
-		files_free(s->replay);
-		s->replay = NULL;
-		class = files_begin(s->files, batch, res);
-		if (class == WEIR_SINK_OK)
-			class = write_batch(s, s->files, batch, res);
-	}
-	if (class == WEIR_SINK_OK)
-		res->durable_sequence = batch->through_sequence;
-	return class;
+	return filesink_deliver(sink, batch, res);
 }
 
 static int
@@ -263,33 +190,13 @@ json_probe(void *sink, struct weir_sink_result *res)
 {
 	struct sink *s = sink;
 
-	return files_probe(s->files, res);
+	return files_probe(s->base.files, res);
 }
 
 static int
 json_rewind(void *sink, uint64_t sequence, struct weir_sink_result *res)
 {
-	struct sink *s = sink;
-	struct files *set = NULL;
-	int class;
-
-	if (sequence > 1)
-		return result_set(res, WEIR_SINK_REJECT, "REPLAY",
-				  "replay it from the beginning",
-				  "a file can't be replayed from sequence %llu",
-				  (unsigned long long)sequence);
-	files_free(s->replay);
-	s->replay = NULL;
-	s->replayed = 0;
-	class = open_set(s, &set, ".replay", res);
-	if (class == WEIR_SINK_OK)
-		class = files_forget(set, res);
-	if (class != WEIR_SINK_OK) {
-		files_free(set);
-		return class;
-	}
-	s->replay = set;
-	return WEIR_SINK_OK;
+	return filesink_rewind(sink, sequence, res);
 }
 
 static int
@@ -301,7 +208,7 @@ json_reload(void *sink, const struct weir_sink_open *o,
 	(void)res;
 	if (o != NULL)
 		s->pretty = setting_bool(o, "pretty");
-	files_rotated(s->files);
+	files_rotated(s->base.files);
 	return WEIR_SINK_OK;
 }
 

@@ -43,16 +43,24 @@ filedrive_write(const char *path, const char *text)
 	(void)fclose(out);
 }
 
+/* What follows a failure; a real host resumes. */
+enum after {
+	KEEP,
+	RESUME,
+	REOPEN
+};
+
 /* Where a drive stands; what the host of a real sink keeps. */
 struct life {
 	const struct filedrive *d;
 	struct fake *f;
-	bool reopen;	  /* after a failure */
+	enum after after;
 	uint64_t done;	  /* acknowledged sequence */
 	bool parked_done; /* the record held back was delivered */
 	uint64_t parked_epoch;
 	uint64_t replayed; /* acknowledged of the replay */
-	bool rewound, replay_done;
+	bool rewound, replay_done, resumed;
+	uint64_t replay_epoch;
 };
 
 /* Records from..to without the one held back, or that one alone. */
@@ -81,19 +89,38 @@ hand_over(struct life *l, uint64_t from, uint64_t to, uint32_t flags)
 	return f->plugin->deliver(f->sink, &b, &f->res);
 }
 
+/* Takes the position from the target after a resume. */
+static void
+note_resume(struct life *l)
+{
+	struct fake *f = l->f;
+
+	l->resumed = true;
+	l->replay_done = l->rewound && f->cursor.found &&
+			 f->cursor.epoch >= l->replay_epoch &&
+			 f->cursor.sequence >= fake_last(f);
+	l->parked_done = l->parked_epoch != 0 && f->cursor.found &&
+			 f->cursor.epoch >= l->parked_epoch;
+	l->rewound = l->replay_done;
+	l->replayed = 0;
+	l->done = f->cursor.found ? f->cursor.sequence : 0;
+	if (f->cursor.found && f->cursor.epoch >= f->epoch)
+		f->epoch = f->cursor.epoch + 1;
+}
+
 static int
 open_life(struct life *l)
 {
-	int class = fake_open(l->f, fake_plugin(l->d->plugin));
+	int class;
 
-	if (class != WEIR_SINK_OK) {
+	if (l->f->sink == NULL)
+		class = fake_open(l->f, fake_plugin(l->d->plugin));
+	else
+		class = fake_resume(l->f);
+	if (class == WEIR_SINK_OK)
+		note_resume(l);
+	else if (l->after == REOPEN)
 		fake_close(l->f);
-		return class;
-	}
-	l->rewound = false;
-	l->replayed = 0;
-	l->done = l->f->cursor.found ? l->f->cursor.sequence : 0;
-	l->f->epoch = (l->f->cursor.found ? l->f->cursor.epoch : 0) + 1;
 	return class;
 }
 
@@ -108,6 +135,8 @@ step_replay(struct life *l)
 		class = fake_rewind(l->f, 1);
 	if (class != WEIR_SINK_OK)
 		return class;
+	if (!l->rewound)
+		l->replay_epoch = ++l->f->epoch;
 	l->rewound = true;
 	if (to >= last) {
 		to = last;
@@ -128,7 +157,7 @@ step(struct life *l, int *class)
 	uint64_t last = fake_last(l->f), to;
 
 	*class = WEIR_SINK_OK;
-	if (l->f->sink == NULL) {
+	if (l->f->sink == NULL || !l->resumed) {
 		*class = open_life(l);
 		return true;
 	}
@@ -170,8 +199,12 @@ run_life(struct life *l, const char *when)
 		assert_true(class == WEIR_SINK_RETRY ||
 			    class == WEIR_SINK_BLOCKED);
 		assert_string_not_equal(l->f->res.message, "");
-		if (l->f->dead_from != 0 || l->reopen)
+		if (l->after != KEEP)
+			l->resumed = false;
+		if (l->f->dead_from != 0 || l->after == REOPEN) {
 			fake_close(l->f);
+			l->resumed = false;
+		}
 		l->f->dead_from = 0;
 		if (++failures > TRIES)
 			fail_msg("%s: never heals: %s", when,
@@ -190,10 +223,11 @@ enum fault {
 
 /* One life with one fault; false when the fault lay behind its end. */
 static bool
-try_fault(const struct filedrive *d, enum fault fault, uint64_t n, bool reopen)
+try_fault(const struct filedrive *d, enum fault fault, uint64_t n,
+	  enum after after)
 {
 	static const char *const names[] = {"EIO", "ENOSPC", "dead", "memory"};
-	struct life l = {.d = d, .f = fake_new(), .reopen = reopen};
+	struct life l = {.d = d, .f = fake_new(), .after = after};
 	struct fake *f = l.f;
 	char when[96];
 	bool met;
@@ -201,7 +235,10 @@ try_fault(const struct filedrive *d, enum fault fault, uint64_t n, bool reopen)
 	d->setup(f);
 	(void)snprintf(when, sizeof(when), "%s from %s %llu, %s", names[fault],
 		       fault == FAIL_MEMORY ? "allocation" : "call",
-		       (unsigned long long)n, reopen ? "reopened" : "kept");
+		       (unsigned long long)n,
+		       after == KEEP	 ? "kept"
+		       : after == RESUME ? "resumed"
+					 : "reopened");
 	f->fail_errno = fault == FAIL_ROOM ? ENOSPC : EIO;
 	f->file_calls = f->allocs = 0;
 	if (fault == FAIL_DEAD)
@@ -220,9 +257,9 @@ void
 filedrive_all(const struct filedrive *d)
 {
 	for (int fault = FAIL_IO; fault <= FAIL_MEMORY; fault++)
-		for (int reopen = 0; reopen <= 1; reopen++)
-			for (uint64_t n = 1;
-			     try_fault(d, (enum fault)fault, n, reopen == 1);
+		for (int after = KEEP; after <= REOPEN; after++)
+			for (uint64_t n = 1; try_fault(d, (enum fault)fault, n,
+						       (enum after)after);
 			     n++)
 				assert_true(n < 5000);
 }
