@@ -4,6 +4,8 @@ core_libcore_la_SOURCES += \
 	core/model/config.h \
 	core/model/draft.c \
 	core/model/draft.h \
+	core/model/draft_int.h \
+	core/model/draft_mem.c \
 	core/model/fold.c \
 	core/model/fold.h \
 	core/model/fold_cache.c \

@@ -7,13 +7,10 @@
  * The shape is fixed first: an object with "metadata" is an EventRecord, any
  * other is a body.
  */
-#include "model/draft.h"
+#include "model/draft_int.h"
 
-#include <grp.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
@@ -23,33 +20,11 @@
 #include "base/str.h"
 #include "base/uuid.h"
 
-#define CHUNK_BYTES 1024u
-
 enum shape {
 	BODY = 1 << 0,	   /* top level of a body */
 	RECORD = 1 << 1,   /* top level of an EventRecord */
 	METADATA = 1 << 2, /* in its metadata */
 	ACTOR = 1 << 3	   /* in metadata.issued_by */
-};
-
-struct chunk {
-	struct chunk *next;
-	size_t used, cap;
-	char data[];
-};
-
-struct draft {
-	struct record_draft rec;
-	struct chunk *chunks; /* the newest first */
-	struct weir_str tags[WEIR_TAGS_MAX];
-
-	/* as the text has them */
-	struct weir_str payload, content, payload_base64;
-	bool has_payload, has_actor, has_hash, has_committed_at;
-	uint8_t hash[RECORD_DIGEST];
-	uint64_t sequence, version;
-	int64_t committed_at;
-	struct weir_str salt;
 };
 
 struct member {
@@ -58,113 +33,6 @@ struct member {
 	int (*take)(struct draft *d, struct weir_str raw, const char *name,
 		    struct weir_err *err);
 };
-
-/* ---- memory -------------------------------------------------------------- */
-
-struct draft *
-draft_new(void)
-{
-	struct draft *d = mem_new(sizeof(*d));
-
-	if (d != NULL)
-		d->rec.expected = EXPECT_ANY;
-	return d;
-}
-
-/* Frees all chunks, but keeps one of the usual size when asked to. */
-static void
-drop_chunks(struct draft *d, bool keep)
-{
-	struct chunk *c = d->chunks, *kept = NULL;
-
-	while (c != NULL) {
-		struct chunk *next = c->next;
-
-		if (keep && kept == NULL && c->cap == CHUNK_BYTES)
-			kept = c;
-		else
-			mem_free(c);
-		c = next;
-	}
-	if (kept != NULL) {
-		kept->next = NULL;
-		kept->used = 0;
-	}
-	d->chunks = kept;
-}
-
-void
-draft_free(struct draft *d)
-{
-	if (d == NULL)
-		return;
-	drop_chunks(d, false);
-	mem_free(d);
-}
-
-void
-draft_clear(struct draft *d)
-{
-	struct chunk *kept;
-
-	drop_chunks(d, true);
-	kept = d->chunks;
-	memset(d, 0, sizeof(*d));
-	d->chunks = kept;
-	d->rec.expected = EXPECT_ANY;
-}
-
-struct record_draft *
-draft_record(struct draft *d)
-{
-	return &d->rec;
-}
-
-const uint8_t *
-draft_hash(const struct draft *d)
-{
-	return d->has_hash ? d->hash : NULL;
-}
-
-bool
-draft_has_actor(const struct draft *d)
-{
-	return d->has_actor;
-}
-
-/* n bytes of the draft's memory, or NULL. */
-static char *
-take_room(struct draft *d, size_t n)
-{
-	struct chunk *c = d->chunks;
-
-	if (c == NULL || c->cap - c->used < n) {
-		size_t cap = n > CHUNK_BYTES ? n : CHUNK_BYTES;
-
-		c = mem_new(sizeof(*c) + cap);
-		if (c == NULL)
-			return NULL;
-		c->cap = cap;
-		c->next = d->chunks;
-		d->chunks = c;
-	}
-	c->used += n;
-	return c->data + c->used - n;
-}
-
-struct weir_str
-draft_keep(struct draft *d, struct weir_str s)
-{
-	char *p;
-
-	if (s.data == NULL)
-		return s;
-	p = take_room(d, s.len);
-	if (p == NULL)
-		return (struct weir_str){NULL, 0};
-	memcpy(p, s.data, s.len);
-	return (struct weir_str){p, s.len};
-}
 
 /* ---- values -------------------------------------------------------------- */
 
@@ -191,7 +59,7 @@ get_string(struct draft *d, struct weir_str *out, struct weir_str raw,
 	if (json_kind(raw) != WEIR_STRING)
 		return want(name, "a string", err);
 	if (memchr(raw.data, '\\', raw.len) != NULL) {
-		p = take_room(d, s.len);
+		p = draft_room(d, s.len);
 		if (p == NULL)
 			return err_nomem(err);
 		s.len = json_decode(p, raw);
@@ -490,7 +358,7 @@ take_salt(struct draft *d, struct weir_str raw, const char *name,
 	rc = get_string(d, &s, raw, name, err);
 	if (rc != 0)
 		return rc;
-	p = take_room(d, 16);
+	p = draft_room(d, 16);
 	if (p == NULL)
 		return err_nomem(err);
 	if (s.len != 32 || str_unhex(p, s, 16) != 0)
@@ -626,7 +494,7 @@ static int
 decode_base64(struct draft *d, struct weir_str *out, struct weir_str s,
 	      const char *name, struct weir_err *err)
 {
-	char *p = take_room(d, s.len + 1);
+	char *p = draft_room(d, s.len + 1);
 	int64_t n;
 
 	if (p == NULL)
@@ -798,41 +666,5 @@ draft_check_hash(const struct draft *d, struct weir_err *err)
 			       "hash does not agree with the record: something "
 			       "in it was changed (leave hash out to import it "
 			       "as it is)");
-	return 0;
-}
-
-/* ---- issued_by ------------------------------------------------------------
- */
-
-static struct weir_str
-keep_name(struct draft *d, const char *name, unsigned number)
-{
-	char text[16];
-
-	if (name == NULL || name[0] == '\0' || strlen(name) > WEIR_ACTOR_MAX) {
-		snprintf(text, sizeof(text), "%u", number);
-		name = text;
-	}
-	return draft_keep(d, str_of(name));
-}
-
-int
-draft_set_os_actor(struct draft *d, struct weir_err *err)
-{
-	char room[4096];
-	struct passwd pw, *user = NULL;
-	struct group gr, *group = NULL;
-
-	if (getpwuid_r(geteuid(), &pw, room, sizeof(room), &user) != 0)
-		user = NULL;
-	d->rec.user = keep_name(d, user != NULL ? user->pw_name : NULL,
-				(unsigned)geteuid());
-	if (getgrgid_r(getegid(), &gr, room, sizeof(room), &group) != 0)
-		group = NULL;
-	d->rec.group = keep_name(d, group != NULL ? group->gr_name : NULL,
-				 (unsigned)getegid());
-	if (d->rec.user.data == NULL || d->rec.group.data == NULL)
-		return err_nomem(err);
-	d->has_actor = true;
 	return 0;
 }
