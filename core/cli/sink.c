@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "cli/commands.h"
+#include "cli/sink.h"
 
 #include "base/clock.h"
 #include "base/err.h"
@@ -9,7 +9,7 @@
 #include "bus/deadletter.h"
 #include "bus/runner.h"
 #include "bus/sinkconf.h"
-#include "cli/sink.h"
+#include "cli/commands.h"
 #include "cli/sinkview.h"
 #include "store/store.h"
 

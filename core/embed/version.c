@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include <weir/types.h>
-
-const char *weir_version(void);
+#include <weir/weir.h>
 
 __attribute__((visibility("default"))) const char *
 weir_version(void)

@@ -2,4 +2,5 @@
 weirincludedir = $(includedir)/weir
 weirinclude_HEADERS = \
 	include/weir/sink.h \
-	include/weir/types.h
+	include/weir/types.h \
+	include/weir/weir.h
