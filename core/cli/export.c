@@ -23,7 +23,6 @@
 
 struct filter {
 	struct cli *c;
-	const char *id;
 	uint64_t from, to, limit;
 	int64_t after, before; /* committed_at: above after, below before */
 	bool system;
@@ -50,7 +49,6 @@ take_filter(struct filter *f, struct cli *c, struct weir_err *err)
 	int rc = cli_u64(c, &f->from, "from", 1, err);
 
 	f->c = c;
-	f->id = cli_get(c, "aggregate-id");
 	f->system = cli_has(c, "system");
 	if (rc == 0)
 		rc = cli_u64(c, &f->to, "to", UINT64_MAX, err);
@@ -94,11 +92,10 @@ wanted(const struct filter *f, const struct record_view *v)
 		return false;
 	if (v->committed_at <= f->after || v->committed_at >= f->before)
 		return false;
-	if (f->id != NULL && !str_is(v->aggregate_id, f->id))
-		return false;
 	for (size_t i = 0; !tagged && i < v->ntags; i++)
 		tagged = matches(f, "tag", v->tags[i]);
 	return tagged && matches(f, "aggregate", v->aggregate_type) &&
+	       matches(f, "aggregate-id", v->aggregate_id) &&
 	       matches(f, "event", v->event_type);
 }
 
@@ -240,7 +237,7 @@ static const struct cli_option export_options[] = {
 	 "output)"},
 	{"aggregate", 0, "PATTERN", CLI_MANY,
 	 "only aggregate types that match (* and ?)"},
-	{"aggregate-id", 0, "I", 0, "only the aggregate id I"},
+	{"aggregate-id", 0, "PATTERN", CLI_MANY, "only ids that match"},
 	{"event", 0, "PATTERN", CLI_MANY, "only event types that match"},
 	{"tag", 0, "PATTERN", CLI_MANY, "only records with a tag that matches"},
 	{"from", 0, "SEQ", 0, "begin with this sequence (1)"},
