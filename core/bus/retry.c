@@ -64,6 +64,7 @@ read_mark(struct retry_mark *m, struct weir_str obj)
 	m->records = get_u64(obj, "records");
 	m->single = get_u64(obj, "single");
 	m->crashes = get_u64(obj, "crashes");
+	m->epoch = get_u64(obj, "epoch");
 }
 
 static void
@@ -168,10 +169,12 @@ retry_put_mark(struct retry *r, const struct retry_mark *m,
 	int n = snprintf(
 		slot, sizeof(slot),
 		"{\"kind\":%d,\"first\":%llu,\"through\":%llu,"
-		"\"records\":%llu,\"single\":%llu,\"crashes\":%llu}",
+		"\"records\":%llu,\"single\":%llu,\"crashes\":%llu,"
+		"\"epoch\":%llu}",
 		(int)m->kind, (unsigned long long)m->first,
 		(unsigned long long)m->through, (unsigned long long)m->records,
-		(unsigned long long)m->single, (unsigned long long)m->crashes);
+		(unsigned long long)m->single, (unsigned long long)m->crashes,
+		(unsigned long long)m->epoch);
 
 	memset(slot + n, ' ', MARK_SLOT - (size_t)n);
 	slot[MARK_SLOT - 1] = '\n';

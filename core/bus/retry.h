@@ -33,6 +33,7 @@ struct retry_mark {
 	uint64_t single;  /* the record, when there is one only; PARKED: the
 			   * dead letter's sequence */
 	uint64_t crashes; /* on that single record, before this one */
+	uint64_t epoch;
 };
 
 struct retry_wait {

@@ -22,6 +22,7 @@
 #include <string.h>
 
 #define DELIVER_US 30000000 /* a deliver may take so long */
+#define NEAR_US	   50000    /* a plugin may end so much before the deadline */
 #define EMPTY_US   1000000  /* a batch without records at most so often */
 
 int
@@ -313,9 +314,9 @@ refused(struct runner *r, enum weir_sink_class cls,
 	const struct weir_sink_result *res, struct weir_err *err)
 {
 	struct retry_wait *w = retry_wait(r->retry);
-	bool cut_short =
-		runner_stopping(r) ||
-		(r->run_deadline != 0 && clock_monotonic() >= r->run_deadline);
+	bool cut_short = runner_stopping(r) ||
+			 (r->run_deadline != 0 &&
+			  clock_monotonic() + NEAR_US >= r->run_deadline);
 
 	if (cut_short &&
 	    (cls == WEIR_SINK_RETRY || cls == WEIR_SINK_NOT_CONNECTED))

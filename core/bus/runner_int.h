@@ -60,6 +60,7 @@ struct runner {
 	bool halve;	   /* crashed: never hand over all of it again */
 	bool for_attempts; /* tries are used up: park what fails */
 	uint64_t crash_single, crashes;
+	uint64_t crash_parked, crashes_parked; /* the same of a dead letter */
 
 	/* changes of files are noticed by these */
 	uint64_t mark_conf, mark_map, mark_dead, mark_replay;

@@ -269,12 +269,43 @@ check_cursor(struct runner *r, const struct checkpoint *c, struct weir_err *err)
 	return STEP_MORE;
 }
 
+/* A try of a parked aggregate was under way when the process ended. */
+static int
+read_parked_marker(struct runner *r, const struct retry_mark *m,
+		   const struct checkpoint *c, struct weir_err *err)
+{
+	struct weir_sink_result res = {.struct_size = sizeof(res)};
+	struct dead_letter why = {0};
+
+	if (runner_holds(r) && c->found && c->epoch >= m->epoch)
+		return runner_coalesces(r)
+			       ? deadletters_close(r->dead, m->single,
+						   "superseded", err)
+			       : 0;
+	r->crash_parked = m->single;
+	r->crashes_parked = m->crashes + 1;
+	if (r->crashes_parked < RETRY_CRASHES_MAX)
+		return 0;
+	snprintf(res.message, sizeof(res.message),
+		 "the process ended %llu times while this record was tried "
+		 "again",
+		 (unsigned long long)r->crashes_parked);
+	snprintf(res.hint, sizeof(res.hint),
+		 "mend the plugin %s, then retry the dead letter",
+		 r->plugin->name);
+	why.attempts = r->crashes_parked;
+	runner_why(&why, "crash", &res);
+	r->crash_parked = r->crashes_parked = 0;
+	return deadletters_tried(r->dead, m->single, &why, err);
+}
+
 /* The process before crashed inside deliver: find the record. */
 static int
-read_marker(struct runner *r, struct weir_err *err)
+read_marker(struct runner *r, const struct checkpoint *c, struct weir_err *err)
 {
 	const struct retry_mark *m = retry_found(r->retry);
 	struct retry_mark none = {0};
+	int rc = 0;
 
 	if (r->marker_done)
 		return STEP_MORE;
@@ -293,19 +324,9 @@ read_marker(struct runner *r, struct weir_err *err)
 		r->suspect = m->through;
 		r->halve = m->records > 1;
 	}
-	if (m->kind == RETRY_PARKED && m->single != 0) {
-		struct weir_sink_result res = {.struct_size = sizeof(res)};
-		struct dead_letter why = {.attempts = 1};
-		int rc;
-
-		snprintf(res.message, sizeof(res.message),
-			 "the process ended while this record was tried again");
-		runner_why(&why, "crash", &res);
-		rc = deadletters_tried(r->dead, m->single, &why, err);
-		if (rc != 0)
-			return rc;
-	}
-	return retry_put_mark(r->retry, &none, err);
+	if (m->kind == RETRY_PARKED && m->single != 0)
+		rc = read_parked_marker(r, m, c, err);
+	return rc != 0 ? rc : retry_put_mark(r->retry, &none, err);
 }
 
 static uint64_t
@@ -357,7 +378,7 @@ resume(struct runner *r, struct weir_err *err)
 		if (rc != 0)
 			return rc;
 	}
-	rc = read_marker(r, err);
+	rc = read_marker(r, &c, err);
 	if (rc == STEP_MORE)
 		r->resumed = true;
 	return rc;

@@ -69,8 +69,11 @@ hand_parked(struct runner *r, uint64_t dead, bool closes,
 		.through = r->cursor,
 		.records = batch_count(r->batch),
 		.single = dead,
+		.epoch = r->epoch,
 	};
 
+	if (dead == r->crash_parked)
+		mark.crashes = r->crashes_parked;
 	if (b.nrecords == 1)
 		b.flags |= WEIR_BATCH_PROBE;
 	b.parked = deadletters_count(r->dead) - (closes ? 1 : 0);

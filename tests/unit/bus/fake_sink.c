@@ -23,7 +23,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define HOLDS (((FAKE_CAPS) & WEIR_SINK_HOLDS_CURSOR) != 0)
+#define HOLDS (((FAKE_CAPS)&WEIR_SINK_HOLDS_CURSOR) != 0)
 
 struct fake {
 	const struct weir_sink_host *host;
@@ -325,7 +325,7 @@ fake_rewind(void *sink, uint64_t sequence, struct weir_sink_result *res)
 	(void)res;
 	snprintf(text, sizeof(text), "rewind %" PRIu64, sequence);
 	note(f, text);
-	if (((FAKE_CAPS) & WEIR_SINK_REWRITES) != 0) {
+	if (((FAKE_CAPS)&WEIR_SINK_REWRITES) != 0) {
 		apply(f, &b, NULL, "db.replay");
 		f->rewriting = 1;
 	} else {
