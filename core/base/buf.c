@@ -47,6 +47,8 @@ grow(struct buf *b, size_t need, size_t limit)
 		return fail(b);
 	while (cap < need)
 		cap = cap > limit / 2 ? limit : cap * 2;
+	if (cap > limit)
+		cap = limit;
 	char *p = mem_resize(b->data, cap);
 	if (p == NULL)
 		return fail(b);

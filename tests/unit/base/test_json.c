@@ -125,6 +125,7 @@ test_invalid(void **state)
 		{"\"\\u12G4\"", 1, "\\u without four hex digits"},
 		{"\"\\ud800\"", 1, "lone surrogate"},
 		{"\"\\udc00\"", 1, "lone surrogate"},
+		{"\"\\udc00\\udc00\"", 1, "lone surrogate"},
 		{"\"\\ud800\\u0041\"", 1, "lone surrogate"},
 		{"\"\\ud800\\ud800\"", 1, "lone surrogate"},
 		{"\"ab\\udbff\\n12345\"", 3, "lone surrogate"},
@@ -167,6 +168,17 @@ test_invalid(void **state)
 	}
 	assert_str(value, "before");
 	assert_int_equal(CHECK("[", &value, NULL), WEIR_EINPUT);
+	/* every control character, at every place of a word and its rest */
+	for (size_t at = 1; at <= 12; at++) {
+		char text[] = "\"abcdefghijkl\"";
+		for (int c = 0; c < 0x20; c++) {
+			text[at] = (char)c;
+			struct weir_str s = {text, sizeof text - 1};
+			assert_int_equal(json_check(s, &value, "x", &err),
+					 WEIR_EINPUT);
+			assert_int_equal(err.offset, at);
+		}
+	}
 	/* a NUL is no white space and ends nothing */
 	assert_int_equal(CHECK("1\0", &value, &err), WEIR_EINPUT);
 	assert_int_equal(CHECK("\"a\0b\"", &value, &err), WEIR_EINPUT);
@@ -214,6 +226,17 @@ test_depth(void **state)
 	assert_int_equal(json_check(str_of(text), &value, "payload", &err),
 			 WEIR_EINPUT);
 	assert_int_equal(err.offset, 64 * 5);
+	mem_free(text);
+	/* an object that holds a payload may have one level more */
+	text = nested(65, "[", "", "]");
+	assert_int_equal(
+		json_check_depth(str_of(text), &value, 65, "record", &err), 0);
+	mem_free(text);
+	text = nested(66, "[", "", "]");
+	assert_int_equal(
+		json_check_depth(str_of(text), &value, 65, "record", &err),
+		WEIR_EINPUT);
+	assert_int_equal(err.offset, 65);
 	mem_free(text);
 	/* depth goes down again: wide is no deep */
 	text = nested(1, "[[[]],[[]],{\"a\":[]},", "[]", "]");
