@@ -36,6 +36,17 @@ tests_unit_plugins_test_log_sink_CPPFLAGS = $(FAKE_CPPFLAGS)
 tests_unit_plugins_test_log_sink_LDADD = $(FAKE_LIBS)
 tests_unit_plugins_test_log_sink_SOURCES = tests/unit/plugins/test_log_sink.c
 
+if SINK_CSV
+check_PROGRAMS += tests/unit/plugins/test_csv_sink
+TESTS += tests/unit/plugins/test_csv_sink
+endif
+tests_unit_plugins_test_csv_sink_CPPFLAGS = $(FAKE_CPPFLAGS)
+tests_unit_plugins_test_csv_sink_LDADD = $(FAKE_LIBS)
+tests_unit_plugins_test_csv_sink_SOURCES = \
+	tests/unit/plugins/filedrive.c \
+	tests/unit/plugins/filedrive.h \
+	tests/unit/plugins/test_csv_sink.c
+
 if SINK_JSON
 check_PROGRAMS += tests/unit/plugins/test_json_sink
 TESTS += tests/unit/plugins/test_json_sink
