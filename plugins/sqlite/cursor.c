@@ -121,9 +121,8 @@ target_check_cursor(struct target *t, const struct weir_sink_batch *b,
 				  (unsigned long long)b->epoch);
 	uint64_t at = c.found ? c.sequence : 0;
 	if (t->known && at != t->sequence)
-		return result_set(res, WEIR_SINK_BLOCKED, "CURSOR_MOVED",
-				  "let weir read the cursor again: weir sink "
-				  "resume NAME",
+		return result_set(res, WEIR_SINK_NOT_CONNECTED, "CURSOR_MOVED",
+				  NULL,
 				  "%s stands at sequence %llu, but was left at "
 				  "%llu: the file was replaced",
 				  t->path, (unsigned long long)at,

@@ -70,3 +70,17 @@ tests_unit_plugins_test_sqlite_sink_SOURCES = \
 	tests/unit/plugins/test_sqlite_sink.c
 endif
 endif
+
+# Needs a server: test_postgres_sink.py starts one and runs it.
+if HAVE_CMOCKA
+if SINK_POSTGRES
+check_PROGRAMS += tests/unit/plugins/test_postgres_sink
+tests_unit_plugins_test_postgres_sink_CPPFLAGS = $(FAKE_CPPFLAGS) \
+	$(SINK_POSTGRES_CFLAGS)
+tests_unit_plugins_test_postgres_sink_LDADD = $(FAKE_LIBS) \
+	$(SINK_POSTGRES_LIBS)
+tests_unit_plugins_test_postgres_sink_SOURCES = \
+	tests/unit/plugins/test_postgres_sink.c
+endif
+endif
+EXTRA_DIST += tests/unit/plugins/test_postgres_sink.py

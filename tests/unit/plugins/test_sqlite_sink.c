@@ -354,7 +354,7 @@ test_replaced_file(void **state)
 	unlink(fake_path(f, "mirror.db"));
 	unlink(fake_path(f, "mirror.db-wal"));
 	unlink(fake_path(f, "mirror.db-shm"));
-	assert_int_equal(fake_deliver(f, 2, 2, 0), WEIR_SINK_BLOCKED);
+	assert_int_equal(fake_deliver(f, 2, 2, 0), WEIR_SINK_NOT_CONNECTED);
 	assert_string_equal(f->res.code, "CURSOR_MOVED");
 	assert_int_equal(fake_resume(f), WEIR_SINK_OK);
 	assert_int_equal(f->cursor.found, 0);
