@@ -135,6 +135,31 @@ one_setting(struct weir_sink_open *o, struct weir_sink_setting *s,
 	s[o->nsettings++].value = value;
 }
 
+/* "5s" as microseconds, as a host gives it. */
+static const char *
+in_us(struct fake_parts *p, size_t place, const char *value)
+{
+	static const struct {
+		const char *unit;
+		unsigned long long us;
+	} units[] = {{"us", 1},
+		     {"ms", 1000},
+		     {"s", 1000000},
+		     {"m", 60000000},
+		     {"h", 3600000000}};
+	char *end;
+	unsigned long long n = strtoull(value, &end, 10);
+
+	for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
+		if (strcmp(units[i].unit, end) != 0)
+			continue;
+		snprintf(p->durations[place], sizeof p->durations[place],
+			 "%llu", n * units[i].us);
+		return p->durations[place];
+	}
+	return value;
+}
+
 static void
 make_open(struct fake *f, const struct weir_sink_plugin *plugin)
 {
@@ -154,8 +179,11 @@ make_open(struct fake *f, const struct weir_sink_plugin *plugin)
 			one_setting(o, p->settings, p->names[i], p->values[i]);
 	}
 	for (; opt != NULL && opt->name != NULL; opt++) {
-		if (opt->dflt != NULL)
-			one_setting(o, p->settings, opt->name, opt->dflt);
+		const char *value = opt->dflt;
+		if (value != NULL && opt->type == WEIR_OPT_DURATION)
+			value = in_us(p, o->nsettings, value);
+		if (value != NULL)
+			one_setting(o, p->settings, opt->name, value);
 	}
 }
 

@@ -23,6 +23,7 @@ struct fake_parts {
 	char *names[FAKE_SETTINGS], *values[FAKE_SETTINGS];
 	size_t nsettings;
 	struct weir_sink_setting settings[FAKE_SETTINGS * 2];
+	char durations[FAKE_SETTINGS * 2][24];
 	struct weir_sink_open open;
 	struct fake_map_entry maps[FAKE_MAPS];
 	size_t nmaps;
