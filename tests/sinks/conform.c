@@ -85,53 +85,6 @@ append_usual(struct fake *f)
 		fake_append(f, rows[i][0], rows[i][1], "changed", rows[i][2]);
 }
 
-/* Durations reach a plugin as microseconds: "5s" becomes "5000000". */
-static char *
-duration(char *text)
-{
-	static const struct {
-		const char *unit;
-		uint64_t us;
-	} units[] = {{"us", 1},
-		     {"ms", 1000},
-		     {"s", 1000000},
-		     {"m", 60000000},
-		     {"h", UINT64_C(3600000000)}};
-	char *unit, *out;
-	uint64_t n = strtoull(text, &unit, 10);
-
-	for (size_t i = 0; i < sizeof(units) / sizeof(*units); i++)
-		if (strcmp(unit, units[i].unit) == 0)
-			n *= units[i].us;
-	free(text);
-	if (asprintf(&out, "%llu", (unsigned long long)n) < 0)
-		abort();
-	return out;
-}
-
-/* Gives the host its settings: what --set says, else the defaults. */
-static void
-set_all(struct conform *c, struct fake *f)
-{
-	const struct weir_sink_option *o = c->plugin->options;
-
-	for (; o != NULL && o->name != NULL; o++) {
-		const char *given = o->dflt;
-		char *value;
-
-		for (size_t i = 0; i < c->nsettings; i++)
-			if (strcmp(c->names[i], o->name) == 0)
-				given = c->values[i];
-		if (given == NULL)
-			continue;
-		value = fill_in(c, given);
-		if (o->type == WEIR_OPT_DURATION)
-			value = duration(value);
-		fake_set(f, o->name, value);
-		free(value);
-	}
-}
-
 struct fake *
 conform_new(struct conform *c)
 {
@@ -139,7 +92,12 @@ conform_new(struct conform *c)
 
 	c->target++;
 	snprintf(c->folder, sizeof(c->folder), "%s", fake_folder(f));
-	set_all(c, f);
+	for (size_t i = 0; i < c->nsettings; i++) {
+		char *value = fill_in(c, c->values[i]);
+
+		fake_set(f, c->names[i], value);
+		free(value);
+	}
 	append_usual(f);
 	return f;
 }
