@@ -119,6 +119,8 @@ files_scratch_end(struct files *f, struct weir_sink_result *res)
 		return class;
 	if (f->io->sync_data(f->host->cookie, f->scratch_fd) != 0)
 		return files_fail_errno(res, "sync", scratch_path(f));
+	if (f->io->sync_folder(f->host->cookie, f->folder) != 0)
+		return files_fail_errno(res, "sync", f->folder);
 	f->dirt = DIRT_RELOAD;
 	if (e->fd >= 0)
 		(void)f->io->close(f->host->cookie, e->fd);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "plugins/filedrive.h"
 
@@ -214,6 +215,33 @@ run_life(struct life *l, const char *when)
 	l->d->check(l->f, when);
 }
 
+/* Syncs that count and fail as the others do, but leave the disk in peace:
+ * there are thousands of them. */
+static int
+quick_sync(struct fake *f)
+{
+	uint64_t n = ++f->file_calls;
+
+	if (n != f->fail_file_at && (f->dead_from == 0 || n < f->dead_from))
+		return 0;
+	errno = f->fail_errno;
+	return -1;
+}
+
+static int
+quick_sync_data(void *cookie, int fd)
+{
+	(void)fd;
+	return quick_sync(cookie);
+}
+
+static int
+quick_sync_folder(void *cookie, const char *path)
+{
+	(void)path;
+	return quick_sync(cookie);
+}
+
 enum fault {
 	FAIL_IO,
 	FAIL_ROOM,
@@ -233,6 +261,8 @@ try_fault(const struct filedrive *d, enum fault fault, uint64_t n,
 	bool met;
 
 	d->setup(f);
+	f->files.sync_data = quick_sync_data;
+	f->files.sync_folder = quick_sync_folder;
 	(void)snprintf(when, sizeof(when), "%s from %s %llu, %s", names[fault],
 		       fault == FAIL_MEMORY ? "allocation" : "call",
 		       (unsigned long long)n,
@@ -256,10 +286,117 @@ try_fault(const struct filedrive *d, enum fault fault, uint64_t n,
 void
 filedrive_all(const struct filedrive *d)
 {
+	/* thousands of small folders: in memory where there is some */
+	if (access("/dev/shm", W_OK) == 0)
+		(void)setenv("TMPDIR", "/dev/shm", 0);
 	for (int fault = FAIL_IO; fault <= FAIL_MEMORY; fault++)
 		for (int after = KEEP; after <= REOPEN; after++)
 			for (uint64_t n = 1; try_fault(d, (enum fault)fault, n,
 						       (enum after)after);
 			     n++)
 				assert_true(n < 5000);
+}
+
+/* ---- the order of calls ---------------------------------------------------
+ */
+
+static struct {
+	struct weir_sink_files real;
+	bool unsynced[1024]; /* by descriptor: bytes that no sync covers */
+	bool created;	     /* a data file that no folder sync covers */
+	bool renamed;	     /* the same of a rename */
+	unsigned renames;
+} watch;
+
+static bool
+ends_in(const char *s, const char *end)
+{
+	size_t n = strlen(s), m = strlen(end);
+
+	return n >= m && strcmp(s + n - m, end) == 0;
+}
+
+static void
+all_synced(const char *when)
+{
+	for (int fd = 0; fd < 1024; fd++)
+		if (watch.unsynced[fd])
+			fail_msg("%s: descriptor %d is not synced", when, fd);
+	if (watch.created)
+		fail_msg("%s: a new file is not in its folder for sure", when);
+}
+
+static int
+watch_open(void *cookie, const char *path, int flags, mode_t mode)
+{
+	bool there = access(path, F_OK) == 0;
+	int fd = watch.real.open(cookie, path, flags, mode);
+
+	if (fd >= 0 && !there && !ends_in(path, ".new"))
+		watch.created = true;
+	return fd;
+}
+
+static int
+watch_close(void *cookie, int fd)
+{
+	assert_false(watch.unsynced[fd]);
+	return watch.real.close(cookie, fd);
+}
+
+static ssize_t
+watch_write_at(void *cookie, int fd, const void *buf, size_t n, off_t at)
+{
+	watch.unsynced[fd] = true;
+	return watch.real.write_at(cookie, fd, buf, n, at);
+}
+
+static int
+watch_sync_data(void *cookie, int fd)
+{
+	watch.unsynced[fd] = false;
+	return watch.real.sync_data(cookie, fd);
+}
+
+static int
+watch_sync_folder(void *cookie, const char *path)
+{
+	watch.created = watch.renamed = false;
+	return watch.real.sync_folder(cookie, path);
+}
+
+static int
+watch_rename(void *cookie, const char *from, const char *to)
+{
+	all_synced(to);
+	watch.renamed = true;
+	watch.renames++;
+	return watch.real.rename(cookie, from, to);
+}
+
+void
+filedrive_order(const struct filedrive *d)
+{
+	struct life l = {.d = d, .f = fake_new(), .after = KEEP};
+	struct fake *f = l.f;
+	int class;
+
+	d->setup(f);
+	memset(&watch, 0, sizeof(watch));
+	watch.real = f->files;
+	f->files.open = watch_open;
+	f->files.close = watch_close;
+	f->files.write_at = watch_write_at;
+	f->files.sync_data = watch_sync_data;
+	f->files.sync_folder = watch_sync_folder;
+	f->files.rename = watch_rename;
+	while (step(&l, &class)) {
+		assert_int_equal(class, WEIR_SINK_OK);
+		all_synced("acknowledged");
+		assert_false(watch.renamed);
+	}
+	assert_true(watch.renames > fake_last(f) / d->batch);
+	fake_close(f);
+	d->check(f, "watched");
+	fake_free(f);
 }

@@ -23,6 +23,11 @@ struct filedrive {
  * failing; for every n. */
 void filedrive_all(const struct filedrive *d);
 
+/* Once without a fault, watching the calls: when a cursor is renamed into
+ * place, all that was written is synced and new files are synced into their
+ * folder; when a batch is acknowledged, the cursor is too. */
+void filedrive_order(const struct filedrive *d);
+
 /* A file's content, ended by NUL; to be freed. Asserts that it is there. */
 char *filedrive_read(const char *path, size_t *len);
 void filedrive_write(const char *path, const char *text);

@@ -214,6 +214,7 @@ test_faults(void **state)
 	const struct filedrive d = {"csv", setup, check, 2, false, 0};
 
 	(void)state;
+	filedrive_order(&d);
 	filedrive_all(&d);
 }
 
@@ -230,6 +231,7 @@ test_faults_parked(void **state)
 	const struct filedrive d = {"csv", setup, check_parked, 3, false, 2};
 
 	(void)state;
+	filedrive_order(&d);
 	filedrive_all(&d);
 }
 
@@ -262,6 +264,7 @@ test_faults_before(void **state)
 				    3,	   false,	 0};
 
 	(void)state;
+	filedrive_order(&d);
 	filedrive_all(&d);
 }
 
@@ -279,6 +282,7 @@ test_faults_replay(void **state)
 				    4,	   true,	 0};
 
 	(void)state;
+	filedrive_order(&d);
 	filedrive_all(&d);
 }
 

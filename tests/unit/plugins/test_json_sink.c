@@ -84,6 +84,7 @@ test_faults(void **state)
 	const struct filedrive d = {"json", setup, check, 3, false, 0};
 
 	(void)state;
+	filedrive_order(&d);
 	filedrive_all(&d);
 }
 
@@ -107,6 +108,7 @@ test_faults_before(void **state)
 				    4,	    false,	  0};
 
 	(void)state;
+	filedrive_order(&d);
 	filedrive_all(&d);
 }
 
@@ -122,6 +124,7 @@ test_faults_parked(void **state)
 	const struct filedrive d = {"json", setup, check_parked, 3, false, 2};
 
 	(void)state;
+	filedrive_order(&d);
 	filedrive_all(&d);
 }
 
@@ -131,7 +134,217 @@ test_faults_replay(void **state)
 	const struct filedrive d = {"json", setup_before, check, 3, true, 0};
 
 	(void)state;
+	filedrive_order(&d);
 	filedrive_all(&d);
+}
+
+/* ---- what is refused, and what heals ---------------------------------------
+ */
+
+static struct fake *
+begin(int records)
+{
+	struct fake *f = fake_new();
+
+	fake_set(f, "path", fake_path(f, "out.json"));
+	add_records(f, records);
+	assert_int_equal(fake_open(f, fake_plugin("json")), WEIR_SINK_OK);
+	assert_int_equal(f->cursor.found, 0);
+	return f;
+}
+
+static void
+blocked(struct fake *f, int class, const char *message)
+{
+	assert_int_equal(class, WEIR_SINK_BLOCKED);
+	if (strstr(f->res.message, message) == NULL)
+		fail_msg("no \"%s\" in: %s", message, f->res.message);
+	assert_string_not_equal(f->res.hint, "");
+}
+
+static void
+test_short_file(void **state)
+{
+	struct fake *f = begin(4);
+	char *want;
+
+	(void)state;
+	assert_int_equal(fake_deliver(f, 1, 3, 0), WEIR_SINK_OK);
+	want = filedrive_read(fake_path(f, "out.json"), NULL);
+	assert_int_equal(truncate(fake_path(f, "out.json"), 100), 0);
+	assert_int_equal(fake_open(f, f->plugin), WEIR_SINK_OK);
+	assert_int_equal(f->cursor.sequence, 3);
+	blocked(f, fake_deliver(f, 4, 4, 0), "holds 100 bytes");
+	blocked(f, fake_deliver(f, 4, 4, 0), "holds 100 bytes");
+	filedrive_write(fake_path(f, "out.json"), want);
+	free(want);
+	assert_int_equal(fake_deliver(f, 4, 4, 0), WEIR_SINK_OK);
+	same(f, "", 0, "put back");
+	assert_int_equal(truncate(fake_path(f, "out.json"), 100), 0);
+	assert_int_equal(fake_open(f, f->plugin), WEIR_SINK_OK);
+	assert_int_equal(fake_rewind(f, 1), WEIR_SINK_OK);
+	assert_int_equal(fake_deliver(f, 1, 2, WEIR_BATCH_REPLAY),
+			 WEIR_SINK_OK);
+	assert_int_equal(
+		fake_deliver(f, 3, 4,
+			     WEIR_BATCH_REPLAY | WEIR_BATCH_REPLAY_END),
+		WEIR_SINK_OK);
+	same(f, "", 0, "replayed");
+	assert_int_equal(fake_rewind(f, 2), WEIR_SINK_REJECT);
+	fake_free(f);
+}
+
+static void
+test_other_file(void **state)
+{
+	struct fake *f = begin(2);
+	char other[2000];
+
+	(void)state;
+	memset(other, 'x', sizeof(other) - 1);
+	other[sizeof(other) - 1] = '\0';
+	assert_int_equal(fake_deliver(f, 1, 1, 0), WEIR_SINK_OK);
+	filedrive_write(fake_path(f, "out.json"), other);
+	assert_int_equal(fake_open(f, f->plugin), WEIR_SINK_OK);
+	blocked(f, fake_deliver(f, 2, 2, 0), "is not the file");
+	fake_free(f);
+}
+
+static void
+test_other_owner(void **state)
+{
+	struct fake *f = begin(2);
+
+	(void)state;
+	assert_int_equal(fake_deliver(f, 1, 1, 0), WEIR_SINK_OK);
+	f->store_id[0] ^= 1;
+	assert_int_equal(fake_open(f, f->plugin), WEIR_SINK_OK);
+	assert_int_equal(f->cursor.found, 1);
+	assert_int_not_equal(f->cursor.store_id[0], f->store_id[0]);
+	blocked(f, fake_deliver(f, 2, 2, 0), "belongs to store 10111213-");
+	f->store_id[0] ^= 1;
+	(void)snprintf(f->sink_name, sizeof(f->sink_name), "other");
+	blocked(f, fake_open(f, f->plugin), "belongs to the sink mirror");
+	fake_free(f);
+}
+
+static void
+test_epoch(void **state)
+{
+	struct fake *f = begin(3);
+	void *older = f->sink;
+
+	(void)state;
+	assert_int_equal(fake_deliver(f, 1, 1, 0), WEIR_SINK_OK);
+	f->sink = NULL;
+	assert_int_equal(fake_open(f, f->plugin), WEIR_SINK_OK);
+	f->epoch = 2;
+	assert_int_equal(fake_deliver(f, 2, 2, 0), WEIR_SINK_OK);
+	fake_close(f);
+	f->sink = older;
+	f->epoch = 1;
+	blocked(f, fake_deliver(f, 2, 2, 0), "newer runner (epoch 2");
+	fake_free(f);
+}
+
+static void
+test_damaged_cursor(void **state)
+{
+	struct fake *f = begin(2);
+	char *text;
+	size_t len;
+
+	(void)state;
+	assert_int_equal(fake_deliver(f, 1, 2, 0), WEIR_SINK_OK);
+	text = filedrive_read(fake_path(f, "out.json.weir-cursor"), &len);
+	for (size_t i = 0; i < len; i++) {
+		text[i] ^= 1;
+		filedrive_write(fake_path(f, "out.json.weir-cursor"), text);
+		blocked(f, fake_open(f, f->plugin), "is damaged");
+		text[i] ^= 1;
+	}
+	free(text);
+	same(f, "", 0, "damaged");
+	fake_free(f);
+}
+
+static void
+test_rotation(void **state)
+{
+	struct fake *f = begin(3);
+	char *want = expected(f, "", 0), *is;
+
+	(void)state;
+	for (int i = 1; i <= 3; i++) {
+		char name[32];
+
+		assert_int_equal(fake_deliver(f, (uint64_t)i, (uint64_t)i, 0),
+				 WEIR_SINK_OK);
+		(void)snprintf(name, sizeof(name), "out.json.%d", i);
+		assert_int_equal(
+			rename(fake_path(f, "out.json"), fake_path(f, name)),
+			0);
+		if (i == 1)
+			filedrive_write(fake_path(f, "out.json"), "");
+		assert_int_equal(f->plugin->reload(f->sink, NULL, &f->res),
+				 WEIR_SINK_OK);
+	}
+	for (int i = 1, at = 0; i <= 3; i++) {
+		char name[32];
+		size_t len;
+
+		(void)snprintf(name, sizeof(name), "out.json.%d", i);
+		is = filedrive_read(fake_path(f, name), &len);
+		assert_memory_equal(is, want + at, len);
+		at += (int)len;
+		assert_int_equal(want[at] == '\0', i == 3);
+		free(is);
+	}
+	free(want);
+	fake_free(f);
+}
+
+static void
+test_pretty(void **state)
+{
+	struct fake *f = begin(0);
+	char *is;
+
+	(void)state;
+	fake_set(f, "pretty", "true");
+	(void)fake_append(f, "t", "1", "e",
+			  "{\"a\":[1e400,{}, [ ],{\"b\":\"x,{\\\"y\"}]}");
+	assert_int_equal(fake_open(f, f->plugin), WEIR_SINK_OK);
+	assert_int_equal(fake_deliver(f, 1, 1, 0), WEIR_SINK_OK);
+	is = filedrive_read(fake_path(f, "out.json"), NULL);
+	assert_non_null(strstr(is, "  \"payload\": {\n"
+				   "    \"a\": [\n"
+				   "      1e400,\n"
+				   "      {},\n"
+				   "      [],\n"
+				   "      {\n"
+				   "        \"b\": \"x,{\\\"y\"\n"
+				   "      }\n"
+				   "    ]\n"
+				   "  },\n"));
+	assert_string_equal(is + strlen(is) - 3, "\n}\n");
+	free(is);
+	fake_free(f);
+}
+
+static void
+test_no_folder(void **state)
+{
+	struct fake *f = begin(1);
+
+	(void)state;
+	fake_set(f, "path", fake_path(f, "none/out.json"));
+	assert_int_equal(fake_open(f, f->plugin), WEIR_SINK_OK);
+	blocked(f, fake_deliver(f, 1, 1, 0), "none/out.json");
+	blocked(f, f->plugin->probe(f->sink, &f->res), "none/");
+	fake_set(f, "path", fake_path(f, "out/.."));
+	assert_int_equal(fake_open(f, f->plugin), WEIR_SINK_REJECT);
+	fake_free(f);
 }
 
 int
@@ -142,6 +355,14 @@ main(void)
 		cmocka_unit_test(test_faults_before),
 		cmocka_unit_test(test_faults_parked),
 		cmocka_unit_test(test_faults_replay),
+		cmocka_unit_test(test_short_file),
+		cmocka_unit_test(test_other_file),
+		cmocka_unit_test(test_other_owner),
+		cmocka_unit_test(test_epoch),
+		cmocka_unit_test(test_damaged_cursor),
+		cmocka_unit_test(test_rotation),
+		cmocka_unit_test(test_pretty),
+		cmocka_unit_test(test_no_folder),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
