@@ -6,3 +6,6 @@ dist_noinst_SCRIPTS += \
 EXTRA_DIST += \
 	contrib/cppcheck.txt \
 	contrib/packages.sh
+EXTRA_DIST += \
+	contrib/plugin-example/Makefile \
+	contrib/plugin-example/tally.c

@@ -185,6 +185,11 @@ replay_ask(const char *store_dir, const char *name, uint64_t from,
 	if (rc == 0 && from == 0)
 		rc = err_set(err, WEIR_EUSAGE,
 			     "a replay begins at sequence 1 or above");
+	if (rc == 0 && p->rewind == NULL &&
+	    (p->capabilities & WEIR_SINK_HOLDS_CURSOR) != 0)
+		rc = err_set(err, WEIR_EUSAGE,
+			     "the plugin %s cannot replay: it has no rewind",
+			     p->name);
 	if (rc == 0 && from > 1 && (p->capabilities & WEIR_SINK_REWRITES) != 0)
 		rc = err_set(
 			err, WEIR_EUSAGE,
