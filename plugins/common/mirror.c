@@ -377,6 +377,7 @@ mirror_shape(struct mirror *m, const struct weir_sink_record *rec,
 {
 	struct table *t = columns_table(m->map, rec->aggregate_type);
 
+	arena_clear(&m->arena);
 	if (t == NULL)
 		return result_nomem(res);
 	if (!t->present)

@@ -28,7 +28,8 @@ struct mirror {
 	bool typed;	    /* the target has types of its own (PostgreSQL):
 			     * values are text to be cast, jsonb is strict */
 	size_t columns_max; /* of one table, without the base columns */
-	struct arena arena; /* decoded values; the plugin clears it */
+	struct arena arena; /* decoded values; shaping clears it, and the
+			     * plugin before it fills another row */
 };
 
 enum cell_kind {

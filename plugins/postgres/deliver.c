@@ -268,6 +268,9 @@ attempt(struct attempt *a, struct weir_sink_result *res)
 	    a->b->nrecords == 1 && t->conn != NULL)
 		find_column(a, res);
 	target_drop_map(t);
+	/* Someone may have dropped weir's own tables, too. */
+	if (class != WEIR_SINK_REJECT)
+		t->ready = false;
 	return class;
 }
 

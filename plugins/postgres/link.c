@@ -109,7 +109,10 @@ set_session(struct target *t, struct weir_sink_result *res)
 		 "SET idle_in_transaction_session_timeout = 60000; "
 		 "SET statement_timeout = %lld; SET lock_timeout = %lld; "
 		 "SELECT set_config('synchronous_commit', 'on', false) WHERE "
-		 "current_setting('synchronous_commit') = 'off'",
+		 "current_setting('synchronous_commit') = 'off'; "
+		 /* A session that we left ends soon, with its locks. */
+		 "SELECT set_config(name, '1000', false) FROM pg_settings "
+		 "WHERE name = 'client_connection_check_interval'",
 		 (long long)(t->statement_us / 1000),
 		 (long long)(t->lock_us / 1000));
 	int class = sql.failed ? result_nomem(res)

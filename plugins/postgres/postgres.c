@@ -128,7 +128,8 @@ sink_open(void **out, const struct weir_sink_open *o,
 	t->host = o->host;
 	t->stop_fd = -1;
 	mirror_init(&t->mirror, o, true);
-	t->connection = dup_text(o->host, setting_get(o, "connection"));
+	if (setting_get(o, "connection") != NULL)
+		t->connection = dup_text(o->host, setting_get(o, "connection"));
 	t->schema = dup_text(o->host, schema != NULL ? schema : "public");
 	if (t->connection == NULL || t->schema == NULL) {
 		sink_close(t);

@@ -91,7 +91,6 @@ rows_new(struct rows **out, struct target *t, const struct weir_sink_batch *b,
 		rows_free(r);
 		return result_nomem(res);
 	}
-	arena_clear(&t->mirror.arena);
 	int class = WEIR_SINK_OK;
 	for (size_t i = 0; class == WEIR_SINK_OK && i < r->n; i++) {
 		class = mirror_shape(&t->mirror, r->records[i], changed, res);

@@ -227,11 +227,13 @@ sink_open(void **out, const struct weir_sink_open *o,
 	  struct weir_sink_result *res)
 {
 	struct target *t = sink_alloc(o->host, sizeof *t);
-	struct weir_str path;
+	const char *given = setting_get(o, "path");
+	struct weir_str path = {NULL, 0};
 
 	if (t == NULL)
 		return result_nomem(res);
-	path = sink_dup(o->host, text_of(setting_get(o, "path")));
+	if (given != NULL)
+		path = sink_dup(o->host, text_of(given));
 	if (path.data == NULL) {
 		sink_free(o->host, t);
 		return result_nomem(res);
@@ -292,7 +294,6 @@ apply(struct target *t, const struct weir_sink_batch *b, bool *changed,
 
 	if (class == WEIR_SINK_OK)
 		class = target_load_map(t, res);
-	arena_clear(&t->mirror.arena);
 	for (uint32_t i = 0; class == WEIR_SINK_OK && i < b->nrecords; i++)
 		class = mirror_shape(&t->mirror, b->records[i], changed, res);
 	if (class == WEIR_SINK_OK && *changed)
@@ -333,7 +334,7 @@ sink_deliver(void *sink, const struct weir_sink_batch *b,
 		class = apply(t, b, &changed, res);
 	if (class != WEIR_SINK_OK)
 		target_rollback(t, true);
-	if (class == WEIR_SINK_BLOCKED)
+	if (class != WEIR_SINK_OK && class != WEIR_SINK_REJECT)
 		target_disconnect(t); /* the next try opens the file anew */
 	return class;
 }

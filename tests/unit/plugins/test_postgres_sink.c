@@ -414,6 +414,14 @@ test_changed_by_another(void **state)
 	if (fake_deliver(f, 4, 4, 0) != WEIR_SINK_OK)
 		deliver_ok(f, 4, 4, 0);
 	assert_string_equal(ask("SELECT id, n FROM o"), "3|4");
+	/* Without its own tables the sink begins again. */
+	ask("DROP TABLE weir_cursors, weir_columns, o");
+	assert_int_not_equal(fake_deliver(f, 4, 4, 0), WEIR_SINK_OK);
+	assert_int_equal(fake_resume(f), WEIR_SINK_OK);
+	assert_int_equal(f->cursor.found, 0);
+	deliver_ok(f, 1, 4, 0);
+	assert_string_equal(ask("SELECT id, n FROM o ORDER BY id"),
+			    "1|1;2|2.5;3|4");
 	fake_free(f);
 }
 

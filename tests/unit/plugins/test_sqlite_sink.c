@@ -406,9 +406,16 @@ test_busy(void **state)
 	assert_int_equal(f->res.bad_sequence, 2);
 	sqlite3_exec(db, "DROP INDEX one", NULL, NULL, NULL);
 	sqlite3_exec(db, "DROP TABLE a", NULL, NULL, NULL);
-	sqlite3_close(db);
 	deliver_ok(f, 2, 2, 0);
 	assert_string_equal(ask(f, "SELECT id, n FROM a"), "2|1");
+	/* Without its own tables the sink begins again. */
+	sqlite3_exec(db, "DROP TABLE weir_cursors", NULL, NULL, NULL);
+	sqlite3_close(db);
+	assert_int_not_equal(fake_deliver(f, 2, 2, 0), WEIR_SINK_OK);
+	assert_int_equal(fake_resume(f), WEIR_SINK_OK);
+	assert_int_equal(f->cursor.found, 0);
+	deliver_ok(f, 1, 2, 0);
+	assert_string_equal(ask(f, "SELECT id FROM a ORDER BY id"), "1;2");
 	fake_free(f);
 }
 
