@@ -22,7 +22,7 @@
 #include "store/store.h"
 
 #define REASONS_SHOWN 10u /* refused lines told on standard error */
-#define BATCH_MAX     65536u
+#define BATCH_MAX     10000u
 
 struct import {
 	struct cli *c;

@@ -226,6 +226,7 @@ read_draft(struct importer *im, struct line *l, struct draft *d,
 		rc = draft_check_hash(d, fault);
 	if (rc != 0)
 		return rc;
+	r->token = 0; /* a token of another store says nothing in this one */
 	if (!draft_has_actor(d)) {
 		r->group = draft_record(im->actor)->group;
 		r->user = draft_record(im->actor)->user;
