@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The embedding API: opening, closing, waiting. A struct weir is a struct
+ * store and a lock.
+ *
+ * Invariant: store_refresh of a read-only store is called under w->lock only.
+ */
+#include "embed/embed.h"
+
+#include "base/err.h"
+#include "base/os.h"
+#include "store/store.h"
+
+EXPORT const char *
+weir_version(void)
+{
+	return PACKAGE_VERSION;
+}
+
+EXPORT int
+weir_open(struct weir **out, const char *dir,
+	  const struct weir_options *options, struct weir_err *err)
+{
+	static const struct weir_options defaults;
+	const struct weir_options *o = options ? options : &defaults;
+	struct store_options so = {.lock_wait_us = o->lock_wait_us};
+	struct weir *w = mem_new(sizeof(*w));
+	int rc;
+
+	if (!w)
+		return err_nomem(err);
+	if (!o->read_only)
+		so.flags = STORE_WRITE | (o->must_exist ? 0 : STORE_CREATE);
+	rc = store_open(&w->store, dir, &so, err);
+	if (rc) {
+		mem_free(w);
+		return rc;
+	}
+	w->writable = !o->read_only;
+	pthread_mutex_init(&w->lock, NULL);
+	*out = w;
+	return 0;
+}
+
+EXPORT void
+weir_close(struct weir *w)
+{
+	if (!w)
+		return;
+	embed_sinks_stop(w);
+	store_close(w->store);
+	pthread_mutex_destroy(&w->lock);
+	mem_free(w);
+}
+
+int
+embed_refresh(struct weir *w, struct weir_err *err)
+{
+	int rc;
+
+	if (w->writable)
+		return 0;
+	pthread_mutex_lock(&w->lock);
+	rc = store_refresh(w->store, err);
+	pthread_mutex_unlock(&w->lock);
+	return rc;
+}
+
+EXPORT uint64_t
+weir_last(struct weir *w)
+{
+	(void)embed_refresh(w, NULL);
+	return store_last(w->store);
+}
+
+EXPORT int
+weir_wait(struct weir *w, uint64_t sequence, int64_t timeout_us,
+	  struct weir_err *err)
+{
+	return store_wait(w->store, sequence, timeout_us, -1, err);
+}
+
+EXPORT void
+weir_free(void *p)
+{
+	mem_free(p);
+}
