@@ -73,7 +73,7 @@ weir_sink_start(struct weir *w, const char *name, struct weir_err *err)
 		goto fail;
 	}
 	strcpy(s->name, name);
-	if (os_pipe(s->stop)) {
+	if (os()->pipe(s->stop)) {
 		rc = err_sys(err, "cannot make a pipe for sink %s", name);
 		goto fail;
 	}
@@ -155,6 +155,6 @@ weir_sink_wait(struct weir *w, const char *name, uint64_t sequence,
 				(unsigned long long)st.cursor,
 				(unsigned long long)sequence,
 				st.last_error[0] ? ": " : "", st.last_error);
-		clock_sleep(2000);
+		(void)os_wait_readable(-1, 2000);
 	}
 }
