@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef STORE_HEADS_H
+#define STORE_HEADS_H
+
+/*
+ * What must be known of every aggregate to append to it: its head and the
+ * newest nodes of its tree. In memory, rebuilt from the journal. A lookup
+ * behind few functions, so that an index on disk can take its place. The
+ * caller locks.
+ */
+
+#include "store/merkle.h"
+#include "store/record.h"
+
+#define HEAD_PEAKS 3u
+
+/* The root of a full subtree: the version where it ends stands there. */
+struct peak {
+	uint64_t position;
+	uint8_t node[MERKLE_DIGEST];
+};
+
+/* peak[npeaks - 1] is the newest version's. Older ones than the three kept
+ * begin at position `below` (0: there are none). */
+struct summit {
+	uint64_t position, version, sequence;
+	uint64_t below;
+	struct peak peak[HEAD_PEAKS];
+	unsigned npeaks;
+	bool archived;
+};
+
+struct aggregate {
+	struct aggregate *next;
+	uint64_t hash;
+	struct summit top;
+	struct weir_str type, id;
+};
+
+struct heads;
+struct heads *heads_new(void); /* NULL: no memory */
+void heads_free(struct heads *h);
+
+uint64_t heads_hash(struct weir_str type, struct weir_str id);
+struct aggregate *heads_find(const struct heads *h, uint64_t hash,
+			     struct weir_str type, struct weir_str id);
+
+/* Makes sure that n new aggregates with name_bytes of names in all can be
+ * added without memory. 0 or WEIR_ENOMEM. */
+int heads_reserve(struct heads *h, size_t n, size_t name_bytes);
+
+/* Moves the record's aggregate on to it. 0, WEIR_ENOMEM (not after
+ * heads_reserve), or WEIR_EDAMAGE with *why when it does not follow the
+ * present head. */
+int heads_apply(struct heads *h, const struct record_view *v, const char **why);
+
+/* Moves a summit on to the next record; node is the record's hash for odd
+ * versions. */
+void summit_advance(struct summit *t, uint64_t position, uint64_t sequence,
+		    uint64_t skip, const uint8_t node[MERKLE_DIGEST]);
+
+uint64_t heads_count(const struct heads *h);
+uint64_t heads_reserved(const struct heads *h); /* those named $... */
+/* All aggregates in no order into out[0 .. heads_count - 1]. They stay where
+ * they are until heads_free. */
+void heads_list(const struct heads *h, struct aggregate **out);
+
+#endif

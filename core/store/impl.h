@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef STORE_IMPL_H
+#define STORE_IMPL_H
+
+/*
+ * What an opened store is made of; for the files of this room only.
+ *
+ * Two locks, taken in this order: work, then mu.
+ */
+
+#include <pthread.h>
+#include "store/heads.h"
+#include "store/ids.h"
+#include "store/journal.h"
+#include "store/live.h"
+#include "store/reader.h"
+#include "store/store.h"
+
+#define PLACE_BYTES (32u << 10) /* one place for each so many bytes */
+
+/* A frame to begin at when a sequence is looked for. */
+struct place {
+	uint64_t sequence;
+	uint64_t frame;
+	uint64_t group;
+};
+
+struct store {
+	char *dir, *folder, *lock_path, *live_path; /* folder: the journal's */
+	uint8_t id[16];
+	int64_t created_at;
+	struct journal journal;
+
+	pthread_mutex_t work; /* one commit or refresh; guards what follows */
+	bool writing;
+	bool failed;
+	char failure[200]; /* why */
+	int lock_fd;
+	struct live live;
+	struct tail tail;
+	uint64_t synced;   /* all before this position is synced */
+	uint64_t epoch;
+	bool appended;	   /* records since the last mark */
+	uint64_t spoilt_from, spoilt_to; /* to be zeroed before the next write */
+	struct buf window;
+	struct buf out;	   /* the group that is being written */
+	struct reader *own; /* the committer's */
+	struct pending *pending; /* the same */
+	uint64_t cut_bytes;
+	char *kept_at;
+
+	pthread_mutex_t mu; /* guards what follows */
+	struct heads *heads;
+	struct ids *ids; /* client event_id -> position */
+	struct place *places;
+	size_t nplaces, places_cap;
+	uint64_t applied; /* sequence up to which heads and ids went */
+	uint64_t last; /* sequence */
+	uint64_t end;  /* position behind what is committed */
+};
+
+/* ---- recover.c ---------------------------------------------------------- */
+
+/* Takes in the journal at open; a writer mends what a crash left. */
+int recover_open(struct store *s, struct weir_err *err);
+/* A reader takes in what was published since. work is held. */
+int recover_follow(struct store *s, struct weir_err *err);
+
+/* ---- append.c: work is held -------------------------------------------- */
+
+/* Makes the present segment one with room for a group of `extent` bytes. */
+int append_room(struct store *s, uint64_t extent, struct weir_err *err);
+/* Writes s->out, whose first 64 bytes are free for the header, and syncs it.
+ * *g describes it. */
+int append_group(struct store *s, struct group *g, uint32_t records,
+		 uint32_t commits, struct weir_err *err);
+/* Gives the next segment, which is filled, its header. */
+int append_begin_segment(struct store *s, struct weir_err *err);
+/* Writes a mark, unsynced; failures don't matter. */
+void append_mark(struct store *s);
+
+/* ---- commit.c ----------------------------------------------------------- */
+
+/* The only code that changes heads, ids and places: a journal_fn whose cookie
+ * is the store. */
+int commit_apply(void *store, struct tail *t, const struct group *g,
+		 struct weir_err *err);
+int commit_reserve_places(struct store *s, size_t n);
+
+#endif

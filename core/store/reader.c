@@ -1,0 +1,488 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Reading with pread through a window of the reader's own, so that no view
+ * depends on what other threads do.
+ *
+ * 1. Nothing at or behind the committed end is ever kept in the window: it may
+ *    change.
+ * 2. place is the frame that comes next in forward reading, or 0: unknown.
+ */
+#include "store/reader.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include "base/err.h"
+#include "base/must.h"
+#include "base/os.h"
+#include "base/str.h"
+#include "store/impl.h"
+
+#define WINDOW_NEAR (4u << 10)
+#define WINDOW_FAR  (128u << 10)
+#define WINDOW_MAX  (GROUP_EXTENT_MAX + WINDOW_FAR)
+
+struct reader {
+	struct store *s;
+	struct buf window;
+	uint64_t window_at; /* position of its first byte; 0: empty */
+	bool forward;
+	uint64_t wanted; /* the next sequence */
+	uint64_t place;	 /* its frame */
+	uint64_t place_sequence;
+	uint64_t group_end; /* position of the trailer of place's group */
+};
+
+struct reader *
+reader_new(struct store *s)
+{
+	struct reader *r = mem_new(sizeof(*r));
+
+	if (r == NULL)
+		return NULL;
+	r->s = s;
+	r->wanted = 1;
+	buf_init(&r->window, WINDOW_MAX);
+	return r;
+}
+
+void
+reader_free(struct reader *r)
+{
+	if (r == NULL)
+		return;
+	buf_fini(&r->window);
+	mem_free(r);
+}
+
+static void
+committed(struct reader *r, uint64_t *last, uint64_t *end)
+{
+	pthread_mutex_lock(&r->s->mu);
+	*last = r->s->last;
+	*end = r->s->end;
+	pthread_mutex_unlock(&r->s->mu);
+}
+
+static int
+fill_window(struct reader *r, uint64_t position, size_t n,
+	    struct weir_err *err)
+{
+	const struct segment *seg = NULL;
+	size_t want = r->forward ? WINDOW_FAR : WINDOW_NEAR;
+	uint64_t last, end, room;
+	char path[SEGMENT_PATH];
+	int rc;
+
+	committed(r, &last, &end);
+	rc = journal_used(&r->s->journal, &seg, position_segment(position),
+			  err);
+	if (rc != 0)
+		return rc;
+	room = position_segment(end) == position_segment(position)
+		? end
+		: position_of(position_segment(position), seg->size);
+	if (position >= room || position >= end || n > room - position)
+		return journal_damage(&r->s->journal, err, position,
+				      "what should stand here leads past the "
+				      "end of the journal");
+	if (want < n)
+		want = n;
+	if (want > room - position)
+		want = (size_t)(room - position);
+	buf_clear(&r->window);
+	r->window_at = 0;
+	if (buf_reserve(&r->window, want) != 0)
+		return err_nomem(err);
+	segment_path(path, r->s->folder, seg->number);
+	int64_t got = os_pread_upto(seg->fd, path, r->window.data, want,
+				    position_offset(position), err);
+	if (got < 0)
+		return (int)got;
+	r->window.len = (size_t)got;
+	r->window_at = position;
+	if ((size_t)got < n)
+		return journal_damage(&r->s->journal, err,
+				      position + (uint64_t)got,
+				      "the file ends here");
+	return 0;
+}
+
+/* n bytes at a position, good until the next look. */
+static int
+look(struct reader *r, const uint8_t **p, uint64_t position, size_t n,
+     struct weir_err *err)
+{
+	if (r->window_at == 0 || position < r->window_at
+	    || position + n > r->window_at + r->window.len) {
+		int rc = fill_window(r, position, n, err);
+		if (rc != 0)
+			return rc;
+	}
+	*p = (const uint8_t *)r->window.data + (position - r->window_at);
+	return 0;
+}
+
+/* The length of the frame at a position. */
+static int
+look_length(struct reader *r, size_t *n, uint64_t position,
+	    struct weir_err *err)
+{
+	const uint8_t *p = NULL;
+	int rc = look(r, &p, position, FRAME_LOCAL, err);
+
+	if (rc != 0)
+		return rc;
+	*n = frame_length(p);
+	return *n != 0 ? 0
+		       : journal_damage(&r->s->journal, err, position,
+					"no frame begins here");
+}
+
+static int
+read_frame(struct reader *r, struct record_view *out, size_t *n,
+	   uint64_t position, struct weir_err *err)
+{
+	const uint8_t *p = NULL;
+	const char *why = NULL;
+	int rc;
+
+	rc = look_length(r, n, position, err);
+	if (rc == 0)
+		rc = look(r, &p, position, *n, err);
+	if (rc == 0 && frame_decode(out, p, *n, r->s->id, position, &why) != 0)
+		rc = journal_damage(&r->s->journal, err, position, why);
+	return rc;
+}
+
+int
+reader_at(struct reader *r, struct record_view *out, uint64_t position,
+	  struct weir_err *err)
+{
+	size_t n = 0;
+
+	r->forward = false;
+	if (position_segment(position) == 0
+	    || position_offset(position) < SEGMENT_HEADER + GROUP_HEADER
+	    || position % 8 != 0)
+		return err_set(err, WEIR_EUSAGE,
+			       "position %" PRIu64 " is none of a frame",
+			       position);
+	return read_frame(r, out, &n, position, err);
+}
+
+/* ---- forward ------------------------------------------------------------ */
+
+/* Reads the header of the group at a position, going past marks and seals. On
+ * success *position is the group's. */
+static int
+enter_group(struct reader *r, struct group_header *h, uint64_t *position,
+	    struct weir_err *err)
+{
+	const uint8_t *p = NULL;
+
+	for (;;) {
+		int rc = look(r, &p, *position, GROUP_HEADER, err);
+		if (rc != 0)
+			return rc;
+		if (group_header_decode(h, p, r->s->id, *position) != 0)
+			return journal_damage(&r->s->journal, err, *position,
+					      "no group begins here");
+		if (h->flags == 0)
+			return 0;
+		*position = h->flags == GROUP_SEAL
+			? position_of(position_segment(*position) + 1,
+				      SEGMENT_HEADER)
+			: *position + h->extent;
+	}
+}
+
+static int
+next_group(struct reader *r, struct weir_err *err)
+{
+	uint64_t position = r->group_end + GROUP_TRAILER;
+	struct group_header h;
+	int rc;
+
+	rc = enter_group(r, &h, &position, err);
+	if (rc != 0)
+		return rc;
+	r->place = position + GROUP_HEADER;
+	r->place_sequence = h.first_sequence;
+	r->group_end = position + h.extent - GROUP_TRAILER;
+	return 0;
+}
+
+static int
+begin_near(struct reader *r, uint64_t sequence, struct weir_err *err)
+{
+	struct store *s = r->s;
+	struct place near = {0, 0, 0};
+	struct group_header h;
+	int rc;
+
+	pthread_mutex_lock(&s->mu);
+	size_t low = 0, high = s->nplaces;
+	while (high - low > 1) {
+		size_t mid = low + (high - low) / 2;
+		if (s->places[mid].sequence <= sequence)
+			low = mid;
+		else
+			high = mid;
+	}
+	if (s->nplaces > 0)
+		near = s->places[low];
+	pthread_mutex_unlock(&s->mu);
+	must(near.sequence > 0 && near.sequence <= sequence);
+	rc = enter_group(r, &h, &near.group, err);
+	if (rc != 0)
+		return rc;
+	r->place = near.frame;
+	r->place_sequence = near.sequence;
+	r->group_end = near.group + h.extent - GROUP_TRAILER;
+	return 0;
+}
+
+/* Makes place the frame of a committed sequence. */
+static int
+locate(struct reader *r, uint64_t sequence, struct weir_err *err)
+{
+	size_t n = 0;
+	int rc = 0;
+
+	if (r->place == 0 || r->place_sequence > sequence
+	    || sequence - r->place_sequence > 64)
+		rc = begin_near(r, sequence, err);
+	while (rc == 0) {
+		if (r->place == r->group_end) {
+			rc = next_group(r, err);
+			continue;
+		}
+		if (r->place_sequence == sequence)
+			return 0;
+		rc = look_length(r, &n, r->place, err);
+		if (rc != 0)
+			break;
+		if (n > r->group_end - r->place) {
+			rc = journal_damage(&r->s->journal, err, r->place,
+					    "frame does not fit in its group");
+			break;
+		}
+		r->place += n;
+		r->place_sequence++;
+	}
+	r->place = 0;
+	return rc;
+}
+
+void
+reader_seek(struct reader *r, uint64_t sequence)
+{
+	r->wanted = sequence > 0 ? sequence : 1;
+}
+
+int
+reader_next(struct reader *r, struct record_view *out, struct weir_err *err)
+{
+	uint64_t last, end;
+	size_t n = 0;
+	int rc;
+
+	committed(r, &last, &end);
+	if (r->wanted > last)
+		return 0;
+	r->forward = true;
+	rc = locate(r, r->wanted, err);
+	if (rc == 0)
+		rc = read_frame(r, out, &n, r->place, err);
+	if (rc == 0 && out->sequence != r->wanted)
+		rc = journal_damage(&r->s->journal, err, r->place,
+				    "another sequence should stand here");
+	if (rc != 0) {
+		r->place = 0;
+		return rc;
+	}
+	r->place += n;
+	r->place_sequence++;
+	r->wanted++;
+	return 1;
+}
+
+int
+reader_sequence(struct reader *r, struct record_view *out, uint64_t sequence,
+		struct weir_err *err)
+{
+	uint64_t kept = r->wanted;
+	int rc;
+
+	r->wanted = sequence;
+	rc = sequence > 0 ? reader_next(r, out, err) : 0;
+	r->wanted = kept;
+	if (rc == 0)
+		return err_set(err, WEIR_ENOTFOUND,
+			       "there is no record with sequence %" PRIu64,
+			       sequence);
+	return rc < 0 ? rc : 0;
+}
+
+/* ---- one aggregate ------------------------------------------------------ */
+
+/* From a record of an aggregate down to version `version` of it. */
+static int
+descend(struct reader *r, struct record_view *v, uint64_t version,
+	struct weir_err *err)
+{
+	int rc = 0;
+
+	while (rc == 0 && v->version > version) {
+		uint64_t below = v->version - lowbit(v->version);
+		bool far = below >= version;
+		uint64_t want = far ? below : v->version - 1;
+		uint64_t from = v->position;
+		rc = reader_at(r, v, far ? v->skip : v->prev, err);
+		if (rc == 0 && v->version != want)
+			rc = journal_damage(&r->s->journal, err, from,
+					    "prev or skip leads astray");
+	}
+	return rc;
+}
+
+int
+reader_version(struct reader *r, struct record_view *out, struct weir_str type,
+	       struct weir_str id, uint64_t version, struct weir_err *err)
+{
+	struct head head;
+	int rc;
+
+	rc = store_head(r->s, &head, type, id, err);
+	if (rc != 0)
+		return rc;
+	if (version == 0 || version > head.version)
+		return err_set(err, WEIR_ENOTFOUND,
+			       "there is no version %" PRIu64
+			       ": the aggregate is at version %" PRIu64,
+			       version, head.version);
+	rc = reader_at(r, out, head.position, err);
+	return rc != 0 ? rc : descend(r, out, version, err);
+}
+
+int
+reader_chain(struct reader *r, uint64_t *out, uint64_t at, uint64_t from,
+	     uint64_t to, struct weir_err *err)
+{
+	struct record_view v;
+	int rc;
+
+	if (from == 0 || from > to)
+		return err_set(err, WEIR_EUSAGE,
+			       "versions %" PRIu64 " to %" PRIu64
+			       " are no range",
+			       from, to);
+	for (uint64_t want = to;; want--) {
+		rc = reader_at(r, &v, at, err);
+		if (rc != 0)
+			return rc;
+		if (v.version != want)
+			return journal_damage(&r->s->journal, err, at,
+					      "prev leads astray");
+		out[want - from] = at;
+		if (want == from)
+			return 0;
+		at = v.prev;
+	}
+}
+
+int
+reader_root(struct reader *r, uint8_t out[RECORD_DIGEST], uint64_t position,
+	    struct weir_err *err)
+{
+	uint8_t root[RECORD_DIGEST];
+	struct record_view v;
+	uint64_t version;
+	int rc;
+
+	rc = reader_at(r, &v, position, err);
+	if (rc != 0)
+		return rc;
+	memcpy(root, v.has_node ? v.node : v.hash, RECORD_DIGEST);
+	while ((version = v.version - lowbit(v.version)) > 0) {
+		uint64_t from = v.position;
+		rc = reader_at(r, &v, v.skip, err);
+		if (rc == 0 && v.version != version)
+			rc = journal_damage(&r->s->journal, err, from,
+					    "skip leads astray");
+		if (rc != 0)
+			return rc;
+		merkle_inner(root, v.has_node ? v.node : v.hash, root);
+	}
+	memcpy(out, root, RECORD_DIGEST);
+	return 0;
+}
+
+static int
+verify_record(struct reader *r, struct frontier *f, uint64_t position,
+	      const struct aggregate *of, struct weir_err *err)
+{
+	uint8_t hash[RECORD_DIGEST], payload[RECORD_DIGEST];
+	struct record_view v;
+	const char *why = NULL;
+	int rc;
+
+	rc = reader_at(r, &v, position, err);
+	if (rc != 0)
+		return rc;
+	record_hash(hash, &v);
+	record_payload_hash(payload, &v);
+	frontier_add(f, hash);
+	if (memcmp(hash, v.hash, RECORD_DIGEST) != 0
+	    || memcmp(payload, v.payload_hash, RECORD_DIGEST) != 0)
+		why = "the record's hash does not agree";
+	else if (!str_eq(v.aggregate_type, of->type)
+		 || !str_eq(v.aggregate_id, of->id)
+		 || v.version != f->leaves)
+		why = "another record should stand here";
+	else if (v.has_node
+		 && memcmp(v.node, frontier_last(f), RECORD_DIGEST) != 0)
+		why = "the stored subtree node does not agree";
+	if (why == NULL)
+		return 0;
+	rc = journal_damage(&r->s->journal, err, position, why);
+	if (err != NULL)
+		err->sequence = v.sequence;
+	return rc;
+}
+
+int
+reader_verify(struct reader *r, uint8_t out[RECORD_DIGEST], uint64_t position,
+	      struct weir_err *err)
+{
+	struct record_view v;
+	struct aggregate of;
+	char names[WEIR_NAME_MAX + WEIR_ID_MAX];
+	uint64_t *at;
+	int rc;
+
+	rc = reader_at(r, &v, position, err);
+	if (rc != 0)
+		return rc;
+	memcpy(names, v.aggregate_type.data, v.aggregate_type.len);
+	memcpy(names + v.aggregate_type.len, v.aggregate_id.data,
+	       v.aggregate_id.len);
+	of.type = (struct weir_str){names, v.aggregate_type.len};
+	of.id = (struct weir_str){names + v.aggregate_type.len,
+				  v.aggregate_id.len};
+	struct frontier *f = mem_new(sizeof(*f));
+	uint64_t versions = v.version;
+	at = versions < SIZE_MAX / sizeof(*at)
+		? mem_resize(NULL, (size_t)versions * sizeof(*at))
+		: NULL;
+	rc = f == NULL || at == NULL
+		? err_nomem(err)
+		: reader_chain(r, at, position, 1, versions, err);
+	for (uint64_t i = 0; rc == 0 && i < versions; i++)
+		rc = verify_record(r, f, at[i], &of, err);
+	if (rc == 0)
+		frontier_root(out, f);
+	mem_free(at);
+	mem_free(f);
+	return rc;
+}
