@@ -23,6 +23,7 @@ plugins_common_libcommon_la_SOURCES = \
 	plugins/common/ident.h \
 	plugins/common/mirror.c \
 	plugins/common/mirror.h \
+	plugins/common/mirror_map.c \
 	plugins/common/result.c \
 	plugins/common/result.h \
 	plugins/common/sqlfits.c \

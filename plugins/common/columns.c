@@ -74,7 +74,12 @@ take(const struct weir_sink_host *host, struct taken *t, const char *name)
 		return 0; /* no name of ours is that long */
 	if (!grow(host, &t->names, &t->cap, t->n, sizeof *t->names))
 		return -1;
-	snprintf(t->names[t->n++], IDENT_SIZE, "%s", name);
+	char *kept = t->names[t->n++];
+	/* In lower case: to SQLite Mine and mine are one name. */
+	for (; *name != '\0'; name++, kept++)
+		*kept = (char)(*name >= 'A' && *name <= 'Z' ? *name - 'A' + 'a'
+							    : *name);
+	*kept = '\0';
 	return 0;
 }
 

@@ -58,16 +58,71 @@ int mirror_shape(struct mirror *m, const struct weir_sink_record *rec,
 int mirror_fill(struct mirror *m, struct cell *cells, const struct table *t,
 		const struct weir_sink_record *rec);
 
+/* ---- the stored map (mirror_map.c) -----------------------------------------
+ */
+
+/* A row of the target's weir_columns; kind is table, column or variant. */
+struct mirror_entry {
+	const char *kind;
+	struct weir_str aggregate_type, field;
+	const char *name, *datatype, *source;
+};
+
+/* Rows come in the order of kinds above. False: no memory. */
+bool mirror_load_entry(struct columns *map, const struct mirror_entry *e);
+/* The target has this relation (a table or another), and in it this column
+ * (NULL: none to speak of): an entry's is present, another's name is taken.
+ * False: no memory. */
+bool mirror_see(struct columns *map, const char *relation, bool table,
+		const char *column);
+const char *mirror_source_name(enum column_source source);
+
+/* ---- the stored cursor ------------------------------------------------------
+ */
+
+void mirror_read_uuid(uint8_t out[16], const char *text);
+
+/* Where a target was left. */
+struct mirror_stand {
+	const char *where; /* for messages: the file, the schema */
+	const char *apart; /* a hint: how to give each store its own */
+	const uint8_t *store_id;
+	bool known; /* sequence is what we read or wrote last */
+	uint64_t sequence;
+};
+
+/* Does a target with this cursor take the batch? OK: *store is the sequence
+ * to write. BLOCKED: another store's, or a newer runner's. NOT_CONNECTED: the
+ * target is not where it was left, its cursor must be read again. */
+int mirror_check_cursor(const struct mirror_stand *s,
+			const struct weir_sink_cursor *c,
+			const struct weir_sink_batch *b, uint64_t *store,
+			struct weir_sink_result *res);
+
+/* ---- plans ------------------------------------------------------------------
+ */
+
 /* The datatype a plan asks for; false: res says REJECT. */
 bool mirror_plan_type(struct sqltype *out, const struct weir_sink_plan *plan,
 		      struct weir_sink_result *res);
+/* The column a plan is about, or NULL when the target has none yet. */
+struct column *mirror_planned(const struct columns *map, struct table **table,
+			      const struct weir_sink_plan *plan);
 /* Would a stored value (its text; a boolean as true or false) become one of
  * type t with nothing lost? */
 bool mirror_lossless(const struct sqltype *t, struct weir_str text,
 		     char why[128]);
-
-const char *mirror_source_name(enum column_source source);
-enum column_source mirror_source(const char *name);
+/* REJECT: the row id has a value that stands in the way. */
+struct mirror_obstacle {
+	const char *id, *value, *why;
+};
+int mirror_refuse(const struct table *table, const struct column *col,
+		  const struct sqltype *type, const struct mirror_obstacle *o,
+		  struct weir_sink_result *res);
+/* OK, and says what was or would be done; col as mirror_planned gave it. */
+int mirror_answer(const struct weir_sink_plan *plan, const struct sqltype *type,
+		  const struct table *table, const struct column *col,
+		  struct weir_sink_result *res);
 
 /* The two options, for the plugin's table. */
 #define MIRROR_OPTIONS                                                         \

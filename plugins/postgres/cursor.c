@@ -82,26 +82,6 @@ target_ready(struct target *t, struct weir_sink_result *res)
 	return class;
 }
 
-static int
-hex_of(char c)
-{
-	return c <= '9' ? c - '0' : (c | 32) - 'a' + 10;
-}
-
-static void
-read_uuid(uint8_t out[16], const char *text)
-{
-	size_t n = 0;
-
-	memset(out, 0, 16);
-	for (; text[0] != '\0' && n < 32; text++) {
-		if (*text == '-')
-			continue;
-		out[n / 2] = (uint8_t)(out[n / 2] << 4 | (hex_of(*text) & 15));
-		n++;
-	}
-}
-
 void
 cursor_from_row(const PGresult *r, struct weir_sink_cursor *out,
 		uint64_t *revision)
@@ -110,7 +90,7 @@ cursor_from_row(const PGresult *r, struct weir_sink_cursor *out,
 	out->found = !PQgetisnull(r, 0, 1);
 	if (!out->found)
 		return;
-	read_uuid(out->store_id, PQgetvalue(r, 0, 1));
+	mirror_read_uuid(out->store_id, PQgetvalue(r, 0, 1));
 	out->sequence = strtoull(PQgetvalue(r, 0, 2), NULL, 10);
 	out->epoch = strtoull(PQgetvalue(r, 0, 3), NULL, 10);
 	out->parked = strtoull(PQgetvalue(r, 0, 4), NULL, 10);
@@ -141,31 +121,18 @@ target_check_cursor(struct target *t, const struct weir_sink_cursor *c,
 		    const struct weir_sink_batch *b, uint64_t *store,
 		    struct weir_sink_result *res)
 {
-	uint64_t at = c->found ? c->sequence : 0;
+	char where[80];
+	struct mirror_stand stand = {
+		.where = where,
+		.apart = "give each store a schema of its own (--schema)",
+		.store_id = t->store_id,
+		.known = t->known,
+	};
 
-	if (c->found && memcmp(c->store_id, t->store_id, 16) != 0)
-		return result_set(res, WEIR_SINK_BLOCKED, "OTHER_STORE",
-				  "give each store a schema of its own "
-				  "(--schema)",
-				  "schema %s holds the mirror of another store",
-				  t->schema);
-	if (c->found && c->epoch > b->epoch)
-		return result_set(res, WEIR_SINK_BLOCKED, "EPOCH",
-				  "only one runner may deliver to a sink",
-				  "schema %s: a newer runner (epoch %llu, ours "
-				  "is %llu) has written it",
-				  t->schema, (unsigned long long)c->epoch,
-				  (unsigned long long)b->epoch);
-	if (t->unsure && at == t->unsure_sequence)
-		t->sequence = at; /* the commit had happened */
+	snprintf(where, sizeof where, "schema %s", t->schema);
+	if (t->unsure && c->found && c->sequence == t->unsure_sequence)
+		t->sequence = c->sequence; /* the commit had happened */
 	t->unsure = false;
-	if (t->known && at != t->sequence)
-		return result_set(res, WEIR_SINK_NOT_CONNECTED, "CURSOR_MOVED",
-				  NULL,
-				  "schema %s stands at sequence %llu, but was "
-				  "left at %llu: the database went back",
-				  t->schema, (unsigned long long)at,
-				  (unsigned long long)t->sequence);
-	*store = b->through_sequence > at ? b->through_sequence : at;
-	return WEIR_SINK_OK;
+	stand.sequence = t->sequence;
+	return mirror_check_cursor(&stand, c, b, store, res);
 }

@@ -38,69 +38,30 @@ value_str(const PGresult *r, int row, int col)
 }
 
 /* One row of weir_columns: kind, aggregate_type, field, name, datatype,
- * source; tables come first, variants last. False without memory. */
+ * source. */
 static bool
 load_entry(struct columns *map, const PGresult *r, int row)
 {
-	const char *kind = PQgetvalue(r, row, 0);
-	const char *name = PQgetvalue(r, row, 3);
-	struct weir_str type = value_str(r, row, 1);
-	struct weir_str field = value_str(r, row, 2);
-	struct sqltype datatype;
+	struct mirror_entry e = {
+		.kind = PQgetvalue(r, row, 0),
+		.aggregate_type = value_str(r, row, 1),
+		.field = value_str(r, row, 2),
+		.name = PQgetvalue(r, row, 3),
+		.datatype = PQgetvalue(r, row, 4),
+		.source = PQgetvalue(r, row, 5),
+	};
 
-	if (strcmp(kind, "table") == 0)
-		return columns_load_table(map, type, name) != NULL;
-	struct table *t = columns_find_table(map, type);
-	if (t == NULL)
-		return true;
-	if (strcmp(kind, "variant") == 0) {
-		struct column *of = columns_find_field(t, field, 0);
-		return of == NULL ||
-		       columns_load_variant(map, t, of, name) != NULL;
-	}
-	if (sqltype_parse(&datatype, PQgetvalue(r, row, 4)) != 0)
-		datatype = sqltype_text;
-	return columns_load_field(map, t, field, name, &datatype,
-				  mirror_source(PQgetvalue(r, row, 5))) != NULL;
-}
-
-static struct table *
-table_named(const struct columns *map, const char *name)
-{
-	for (size_t i = 0; i < columns_ntables(map); i++) {
-		if (strcmp(columns_table_at(map, i)->name, name) == 0)
-			return columns_table_at(map, i);
-	}
-	return NULL;
-}
-
-/* A column of a table of ours: there, or its name is taken. */
-static bool
-see_column(struct columns *map, struct table *t, const char *name)
-{
-	if (ident_listed(name, columns_base))
-		return true;
-	for (size_t i = 0; i < t->ncolumns; i++) {
-		if (strcmp(t->columns[i]->name, name) == 0) {
-			t->columns[i]->present = true;
-			return true;
-		}
-	}
-	return columns_take_column(map, t, name) == 0;
+	return mirror_load_entry(map, &e);
 }
 
 /* One row of the catalog: relation, its kind, a column of it. */
 static bool
 see_row(struct columns *map, const PGresult *r, int row)
 {
-	const char *name = PQgetvalue(r, row, 0);
-	struct table *t = table_named(map, name);
-
-	if (t == NULL || strchr("rp", PQgetvalue(r, row, 1)[0]) == NULL)
-		return columns_take_table(map, name) == 0;
-	t->present = true;
-	return PQgetisnull(r, row, 2) ||
-	       see_column(map, t, PQgetvalue(r, row, 2));
+	return mirror_see(map, PQgetvalue(r, row, 0),
+			  strchr("rp", PQgetvalue(r, row, 1)[0]) != NULL,
+			  PQgetisnull(r, row, 2) ? NULL
+						 : PQgetvalue(r, row, 2));
 }
 
 static int

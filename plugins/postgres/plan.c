@@ -11,19 +11,6 @@
 #define SQL_MAX ((size_t)1 << 20)
 #define PAGE	1000
 
-static int
-refuse(struct weir_sink_result *res, const struct table *table,
-       const struct column *col, const struct sqltype *type, const char *id,
-       const char *value, const char *why)
-{
-	return result_set(res, WEIR_SINK_REJECT, "22000",
-			  "give that field another value first, or map it to "
-			  "text",
-			  "column %s of %s cannot become %s: %.80s has the "
-			  "value %.80s, which %s; nothing was changed",
-			  col->name, table->name, type->name, id, value, why);
-}
-
 /* Checks one page of values; *more when there may be another. */
 static int
 check_page(const struct table *table, const struct column *col,
@@ -42,8 +29,8 @@ check_page(const struct table *table, const struct column *col,
 		} else if (mirror_lossless(type, v, why)) {
 			continue;
 		}
-		return refuse(res, table, col, type, PQgetvalue(r, i, 0),
-			      v.data, why);
+		struct mirror_obstacle o = {PQgetvalue(r, i, 0), v.data, why};
+		return mirror_refuse(table, col, type, &o, res);
 	}
 	return WEIR_SINK_OK;
 }
@@ -143,40 +130,6 @@ check_type(struct target *t, const struct sqltype *type,
 	return class;
 }
 
-static int
-find_column(struct target *t, const struct weir_sink_plan *plan,
-	    struct table **table, struct column **col,
-	    struct weir_sink_result *res)
-{
-	target_drop_map(t);
-	int class = target_load_map(t, res);
-
-	*col = NULL;
-	if (class != WEIR_SINK_OK)
-		return class;
-	*table = columns_find_table(t->mirror.map, plan->aggregate_type);
-	if (*table != NULL && (*table)->present)
-		*col = columns_find_field(*table, plan->field, 0);
-	if (*col != NULL && !(*col)->present)
-		*col = NULL;
-	return WEIR_SINK_OK;
-}
-
-static int
-answer(struct weir_sink_result *res, const struct weir_sink_plan *plan,
-       const struct sqltype *type, const struct table *table,
-       const struct column *col)
-{
-	if (col == NULL)
-		return result_set(res, WEIR_SINK_OK, NULL, NULL,
-				  "column of field \"%.*s\" will be %s",
-				  (int)plan->field.len, plan->field.data,
-				  type->name);
-	return result_set(res, WEIR_SINK_OK, NULL, NULL,
-			  "column %s of %s %s %s", col->name, table->name,
-			  plan->apply ? "is now" : "can become", type->name);
-}
-
 int
 target_plan(void *sink, const struct weir_sink_plan *plan,
 	    struct weir_sink_result *res)
@@ -200,17 +153,20 @@ target_plan(void *sink, const struct weir_sink_plan *plan,
 		 "BEGIN; SET LOCAL statement_timeout = 0; "
 		 "SELECT pg_advisory_xact_lock(%lld)",
 		 (long long)t->lock_key);
+	target_drop_map(t);
 	class = link_script(t, begin, res);
 	if (class == WEIR_SINK_OK)
 		class = check_type(t, &type, res);
 	if (class == WEIR_SINK_OK)
-		class = find_column(t, plan, &table, &col, res);
+		class = target_load_map(t, res);
+	if (class == WEIR_SINK_OK)
+		col = mirror_planned(t->mirror.map, &table, plan);
 	if (class == WEIR_SINK_OK && col != NULL)
 		class = change_column(t, table, col, &type, res);
 	if (class == WEIR_SINK_OK && plan->apply)
 		class = link_script(t, "COMMIT", res);
 	if (class == WEIR_SINK_OK)
-		class = answer(res, plan, &type, table, col);
+		class = mirror_answer(plan, &type, table, col, res);
 	if (t->conn != NULL && PQtransactionStatus(t->conn) != PQTRANS_IDLE &&
 	    link_script(t, "ROLLBACK", &other) != WEIR_SINK_OK)
 		link_close(t);

@@ -50,26 +50,6 @@ target_make_tables(struct target *t, struct weir_sink_result *res)
 	return class;
 }
 
-static int
-hex_of(char c)
-{
-	return c <= '9' ? c - '0' : (c | 32) - 'a' + 10;
-}
-
-static void
-read_uuid(uint8_t out[16], const char *text)
-{
-	size_t n = 0;
-
-	memset(out, 0, 16);
-	for (; text[0] != '\0' && n < 32; text++) {
-		if (*text == '-')
-			continue;
-		out[n / 2] = (uint8_t)(out[n / 2] << 4 | (hex_of(*text) & 15));
-		n++;
-	}
-}
-
 int
 target_read_cursor(struct target *t, uint32_t lane,
 		   struct weir_sink_cursor *out, struct weir_sink_result *res)
@@ -83,8 +63,8 @@ target_read_cursor(struct target *t, uint32_t lane,
 	int rc = sqlite3_step(st);
 	out->found = rc == SQLITE_ROW;
 	if (rc == SQLITE_ROW) {
-		read_uuid(out->store_id,
-			  (const char *)sqlite3_column_text(st, 0));
+		mirror_read_uuid(out->store_id,
+				 (const char *)sqlite3_column_text(st, 0));
 		out->lane = lane;
 		out->sequence = (uint64_t)sqlite3_column_int64(st, 1);
 		out->epoch = (uint64_t)sqlite3_column_int64(st, 2);
@@ -103,32 +83,18 @@ target_check_cursor(struct target *t, const struct weir_sink_batch *b,
 		    uint64_t *store, struct weir_sink_result *res)
 {
 	struct weir_sink_cursor c = {.struct_size = sizeof c};
+	struct mirror_stand stand = {
+		.where = t->path,
+		.apart = "give each store a file of its own",
+		.store_id = t->store_id,
+		.known = t->known,
+		.sequence = t->sequence,
+	};
 	int class = target_read_cursor(t, b->lane, &c, res);
 
 	if (class != WEIR_SINK_OK)
 		return class;
-	if (c.found && memcmp(c.store_id, t->store_id, 16) != 0)
-		return result_set(res, WEIR_SINK_BLOCKED, "OTHER_STORE",
-				  "give each store a file of its own",
-				  "%s holds the mirror of another store",
-				  t->path);
-	if (c.found && c.epoch > b->epoch)
-		return result_set(res, WEIR_SINK_BLOCKED, "EPOCH",
-				  "only one runner may deliver to a sink",
-				  "%s: a newer runner (epoch %llu, ours is "
-				  "%llu) has written it",
-				  t->path, (unsigned long long)c.epoch,
-				  (unsigned long long)b->epoch);
-	uint64_t at = c.found ? c.sequence : 0;
-	if (t->known && at != t->sequence)
-		return result_set(res, WEIR_SINK_NOT_CONNECTED, "CURSOR_MOVED",
-				  NULL,
-				  "%s stands at sequence %llu, but was left at "
-				  "%llu: the file was replaced",
-				  t->path, (unsigned long long)at,
-				  (unsigned long long)t->sequence);
-	*store = b->through_sequence > at ? b->through_sequence : at;
-	return WEIR_SINK_OK;
+	return mirror_check_cursor(&stand, &c, b, store, res);
 }
 
 int

@@ -59,31 +59,20 @@ column_str(sqlite3_stmt *st, int i)
 }
 
 /* One row of weir_columns: kind, aggregate_type, field, name, datatype,
- * source; tables come first, variants last. False without memory. */
+ * source. */
 static bool
 load_entry(struct columns *map, sqlite3_stmt *st)
 {
-	const char *kind = (const char *)sqlite3_column_text(st, 0);
-	const char *name = (const char *)sqlite3_column_text(st, 3);
-	struct weir_str field = column_str(st, 2);
-	struct sqltype type;
+	struct mirror_entry e = {
+		.kind = (const char *)sqlite3_column_text(st, 0),
+		.aggregate_type = column_str(st, 1),
+		.field = column_str(st, 2),
+		.name = (const char *)sqlite3_column_text(st, 3),
+		.datatype = (const char *)sqlite3_column_text(st, 4),
+		.source = (const char *)sqlite3_column_text(st, 5),
+	};
 
-	if (strcmp(kind, "table") == 0)
-		return columns_load_table(map, column_str(st, 1), name) != NULL;
-	struct table *t = columns_find_table(map, column_str(st, 1));
-	if (t == NULL)
-		return true;
-	if (strcmp(kind, "variant") == 0) {
-		struct column *of = columns_find_field(t, field, 0);
-		return of == NULL ||
-		       columns_load_variant(map, t, of, name) != NULL;
-	}
-	if (sqltype_parse(&type, (const char *)sqlite3_column_text(st, 4)) != 0)
-		type = sqltype_text;
-	return columns_load_field(
-		       map, t, field, name, &type,
-		       mirror_source((const char *)sqlite3_column_text(
-			       st, 5))) != NULL;
+	return mirror_load_entry(map, &e);
 }
 
 static int
@@ -113,31 +102,6 @@ load_entries(struct target *t, struct columns *map,
 	return class;
 }
 
-static struct table *
-table_named(const struct columns *map, const char *name)
-{
-	for (size_t i = 0; i < columns_ntables(map); i++) {
-		if (strcmp(columns_table_at(map, i)->name, name) == 0)
-			return columns_table_at(map, i);
-	}
-	return NULL;
-}
-
-/* Marks a column of a table as there, or its name as taken. */
-static bool
-see_column(struct columns *map, struct table *t, const char *name)
-{
-	if (ident_listed(name, columns_base))
-		return true;
-	for (size_t i = 0; i < t->ncolumns; i++) {
-		if (sqlite3_stricmp(t->columns[i]->name, name) == 0) {
-			t->columns[i]->present = true;
-			return true;
-		}
-	}
-	return columns_take_column(map, t, name) == 0;
-}
-
 /* What the file really has, against the map. */
 static int
 see_file(struct target *t, struct columns *map, struct weir_sink_result *res)
@@ -157,16 +121,8 @@ see_file(struct target *t, struct columns *map, struct weir_sink_result *res)
 		const char *name = (const char *)sqlite3_column_text(st, 0);
 		const char *kind = (const char *)sqlite3_column_text(st, 1);
 		const char *col = (const char *)sqlite3_column_text(st, 2);
-		struct table *table = strcmp(kind, "table") == 0
-					      ? table_named(map, name)
-					      : NULL;
-		bool ok = true;
-		if (table == NULL)
-			ok = columns_take_table(map, name) == 0;
-		else if (col != NULL)
-			ok = see_column(map, table, col);
-		if (table != NULL)
-			table->present = true;
+		bool ok =
+			mirror_see(map, name, strcmp(kind, "table") == 0, col);
 		if (!ok) {
 			class = result_nomem(res);
 			break;

@@ -79,19 +79,6 @@ put_as_type(struct text *sql, const char *inner, const struct sqltype *type)
 	}
 }
 
-static int
-refuse(struct weir_sink_result *res, const struct table *table,
-       const struct column *col, const struct sqltype *type, const char *id,
-       const char *value, const char *why)
-{
-	return result_set(res, WEIR_SINK_REJECT, "22000",
-			  "give that field another value first, or map it to "
-			  "text",
-			  "column %s of %s cannot become %s: %.80s has the "
-			  "value %.80s, which %s; nothing was changed",
-			  col->name, table->name, type->name, id, value, why);
-}
-
 /* Does every value that stands there fit? */
 static int
 check_values(struct target *t, const struct table *table,
@@ -120,7 +107,10 @@ check_values(struct target *t, const struct table *table,
 		if (v.data == NULL || id == NULL)
 			class = result_nomem(res);
 		else if (!mirror_lossless(type, v, why))
-			class = refuse(res, table, col, type, id, v.data, why);
+			class = mirror_refuse(
+				table, col, type,
+				&(struct mirror_obstacle){id, v.data, why},
+				res);
 	}
 	if (class == WEIR_SINK_OK && rc != SQLITE_DONE)
 		class = target_error(t, rc, "look at the values", res);
@@ -222,40 +212,6 @@ change_column(struct target *t, const struct table *table,
 	return class;
 }
 
-/* The column in question; NULL when there is none yet (or class not OK). */
-static int
-find_column(struct target *t, const struct weir_sink_plan *plan,
-	    struct table **table, struct column **col,
-	    struct weir_sink_result *res)
-{
-	int class = target_load_map(t, res);
-
-	*col = NULL;
-	if (class != WEIR_SINK_OK)
-		return class;
-	*table = columns_find_table(t->mirror.map, plan->aggregate_type);
-	if (*table != NULL && (*table)->present)
-		*col = columns_find_field(*table, plan->field, 0);
-	if (*col != NULL && !(*col)->present)
-		*col = NULL;
-	return WEIR_SINK_OK;
-}
-
-static int
-answer(struct weir_sink_result *res, const struct weir_sink_plan *plan,
-       const struct sqltype *type, const struct table *table,
-       const struct column *col)
-{
-	if (col == NULL)
-		return result_set(res, WEIR_SINK_OK, NULL, NULL,
-				  "column of field \"%.*s\" will be %s",
-				  (int)plan->field.len, plan->field.data,
-				  type->name);
-	return result_set(res, WEIR_SINK_OK, NULL, NULL,
-			  "column %s of %s %s %s", col->name, table->name,
-			  plan->apply ? "is now" : "can become", type->name);
-}
-
 int
 target_plan(void *sink, const struct weir_sink_plan *plan,
 	    struct weir_sink_result *res)
@@ -276,13 +232,15 @@ target_plan(void *sink, const struct weir_sink_plan *plan,
 		class = target_begin(t, res);
 	if (class != WEIR_SINK_OK)
 		return class;
-	class = find_column(t, plan, &table, &col, res);
+	class = target_load_map(t, res);
+	if (class == WEIR_SINK_OK)
+		col = mirror_planned(t->mirror.map, &table, plan);
 	if (class == WEIR_SINK_OK && col != NULL)
 		class = change_column(t, table, col, &type, res);
 	if (class == WEIR_SINK_OK && plan->apply)
 		class = target_commit(t, res);
 	if (class == WEIR_SINK_OK)
-		class = answer(res, plan, &type, table, col);
+		class = mirror_answer(plan, &type, table, col, res);
 	target_rollback(t, true);
 	return class;
 }

@@ -197,7 +197,7 @@ test_names(void **state)
 			    "1");
 	assert_string_equal(ask(f, "SELECT x FROM t_sqlite_x"), "1");
 	/* A new open finds the same names, and foreign tables stay alone. */
-	ask(f, "CREATE TABLE mine(x)");
+	ask(f, "CREATE TABLE Mine(x)");
 	fake_append(f, "mine", "1", "e", "{\"x\":1}");
 	fake_append(f, "Order", "1", "e", "{\"a_b\":33}");
 	open_ok(f);
