@@ -37,5 +37,11 @@ TESTS += tests/unit/bus/test_settings
 tests_unit_bus_test_settings_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_bus_test_settings_LDADD = $(TEST_LIBS)
 tests_unit_bus_test_settings_SOURCES = tests/unit/bus/test_settings.c
+
+check_PROGRAMS += tests/unit/bus/test_host
+TESTS += tests/unit/bus/test_host
+tests_unit_bus_test_host_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_bus_test_host_LDADD = $(TEST_LIBS)
+tests_unit_bus_test_host_SOURCES = tests/unit/bus/test_host.c
 EXTRA_DIST += tests/unit/bus/bus_test.c tests/unit/bus/test_runner.c tests/unit/bus/test_parked.c
 endif

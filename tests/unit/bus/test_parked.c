@@ -355,9 +355,10 @@ check_all_there(struct bench *b)
 static void
 faults(const char *plugin)
 {
-	struct os table = *os_real();
+	static struct os table;
 	int n;
 
+	table = *os_real();
 	table.pwrite = f_pwrite;
 	table.write = f_write;
 	table.fdatasync = f_fdatasync;

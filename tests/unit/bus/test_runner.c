@@ -7,6 +7,8 @@
 #include "bus/deadletter.h"
 #include "store/store.h"
 
+#include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -275,16 +277,39 @@ shifted_clock(clockid_t id, struct timespec *ts)
 	return rc;
 }
 
+/* Back-offs of nearly the longest time. */
+static int
+fixed_random(void *p, size_t n)
+{
+	uint64_t v = 999999;
+
+	memset(p, 0, n);
+	memcpy(p, &v, n < sizeof(v) ? n : sizeof(v));
+	return 0;
+}
+
+static struct os shifted;
+
+static int
+put_real_os_back(void **state)
+{
+	(void)state;
+	os_set(NULL);
+	ahead_us = 0;
+	return 0;
+}
+
 static void
 test_back_off_outlives_the_process(void **state)
 {
 	struct bench *b = bench_new("fakehold");
-	struct os table = *os_real();
 	struct runner_status st;
 
 	(void)state;
-	table.clock_gettime = shifted_clock;
-	os_set(&table);
+	shifted = *os_real();
+	shifted.clock_gettime = shifted_clock;
+	shifted.random = fixed_random;
+	os_set(&shifted);
 	bench_fill(b, 3, 3);
 	bench_put(b, "fail", "2 3"); /* not connected, three times */
 	for (int i = 1; i <= 3; i++) {
@@ -305,8 +330,6 @@ test_back_off_outlives_the_process(void **state)
 	assert_int_equal(st.state, RUNNER_IDLE);
 	assert_string_equal(st.last_error, "");
 	assert_string_equal(dead(b), "");
-	os_set(NULL);
-	ahead_us = 0;
 	bench_free(b);
 }
 
@@ -472,6 +495,75 @@ test_stop(void **state)
 	bench_free(b);
 }
 
+struct running {
+	struct runner *r;
+	struct weir_err err;
+	int rc;
+};
+
+static void *
+run_on(void *arg)
+{
+	struct running *on = arg;
+
+	on->rc = runner_run(on->r, UINT64_MAX, 0, &on->err);
+	return NULL;
+}
+
+/* Looks until `file` holds the text; ten seconds at most. */
+static void
+comes(struct bench *b, const char *file, const char *text)
+{
+	int64_t end = clock_monotonic() + 10000000;
+
+	while (strstr(bench_get(b, file), text) == NULL) {
+		if (clock_monotonic() > end)
+			fail_msg("no \"%s\" in %s: %s", text, file,
+				 bench_get(b, file));
+		(void)poll(NULL, 0, 5);
+	}
+}
+
+static void
+test_runs_on(void **state)
+{
+	struct bench *b = bench_new("fakehold");
+	struct running on = {0};
+	pthread_t thread;
+	int fds[2];
+
+	(void)state;
+	assert_int_equal(pipe(fds), 0);
+	b->options.stop_fd = fds[0];
+	assert_int_equal(runner_new(&on.r, &b->options, &b->err), 0);
+	assert_int_equal(pthread_create(&thread, NULL, run_on, &on), 0);
+	bench_commit(b, "a/1", "{}", NULL);
+	comes(b, "db", "\n1 1 a/1");
+	bench_commit(b, "a/1", "\"BAD\"", NULL);
+	comes(b, "@dead-letters", "\"sequence\":2");
+	comes(b, "db", " 2 1 1\n"); /* the cursor passes it */
+	comes(b, "@status", "\"state\":\"idle\"");
+	/* asked for from outside, seen within a second */
+	bench_put(b, "lenient", "");
+	assert_int_equal(deadletters_ask_retry(b->store, "s", 2, NULL, &b->err),
+			 0);
+	comes(b, "db", "\n2 2 a/1");
+	bench_configure(b, "fakehold", pause_it);
+	comes(b, "@status", "\"state\":\"paused\"");
+	comes(b, "calls", "close");
+	bench_commit(b, "a/1", "{}", NULL);
+	bench_configure(b, "fakehold", NULL);
+	comes(b, "db", "\n3 3 a/1");
+	runner_reload(on.r);
+	assert_int_equal(write(fds[1], "x", 1), 1);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_int_equal(on.rc, WEIR_ESTOPPED);
+	runner_free(on.r);
+	close(fds[0]);
+	close(fds[1]);
+	bench_free(b);
+}
+
 static void
 test_replay_of_a_mirror(void **state)
 {
@@ -557,7 +649,9 @@ main(void)
 		cmocka_unit_test(test_named_refusal_parks_one_aggregate),
 		cmocka_unit_test(test_bisection),
 		cmocka_unit_test(test_two_bad_ones),
-		cmocka_unit_test(test_back_off_outlives_the_process),
+		cmocka_unit_test_teardown(test_back_off_outlives_the_process,
+					  put_real_os_back),
+		cmocka_unit_test(test_runs_on),
 		cmocka_unit_test(test_retries_are_counted_then_parked),
 		cmocka_unit_test(test_blocked_heals),
 		cmocka_unit_test(test_paused_and_gone),
