@@ -96,7 +96,8 @@ int files_scratch_put(struct files *f, const void *p, size_t n,
 int files_scratch_end(struct files *f, struct weir_sink_result *res);
 
 /* Takes over all files, notes and the position of from (another set in the
- * same folder, committed), in place of its own. from is to be freed then. */
+ * same folder, committed), in place of its own. May be called again after a
+ * failure; from is to be freed then. */
 int files_adopt(struct files *f, struct files *from,
 		struct weir_sink_result *res);
 

@@ -188,36 +188,11 @@ plan_adoption(struct files *f, struct file_cursor *to, const struct files *from)
 	return true;
 }
 
-/* Did an earlier, failed call get as far as the renames? */
-static int
-adopted(struct files *f, struct files *from, bool *done,
-	struct weir_sink_result *res)
-{
-	const char *path;
-	int fd;
-
-	*done = false;
-	if (from->c.nfiles == 0)
-		return WEIR_SINK_OK;
-	path = files_path(f, f->path, from->c.files[0].name, from->suffix);
-	fd = f->io->open(f->host->cookie, path, O_RDONLY, 0);
-	*done = fd < 0 && errno == ENOENT;
-	if (fd < 0 && !*done)
-		return files_fail_errno(res, "open", path);
-	if (fd >= 0)
-		(void)f->io->close(f->host->cookie, fd);
-	return WEIR_SINK_OK;
-}
-
 int
 files_adopt(struct files *f, struct files *from, struct weir_sink_result *res)
 {
 	struct file_cursor to;
-	bool done;
-	int class = adopted(f, from, &done, res);
 
-	if (class != WEIR_SINK_OK || done)
-		return class;
 	filecursor_init(&to);
 	if (!plan_adoption(f, &to, from)) {
 		filecursor_fini(&to, f->host);

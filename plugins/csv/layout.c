@@ -390,7 +390,7 @@ check_before(struct csv *s, struct csv_side *side, const struct table *t,
 
 static int
 settle_table(struct csv *s, struct csv_side *side, struct table *t,
-	     bool rewrites, struct weir_sink_result *res)
+	     struct weir_sink_result *res)
 {
 	const struct file_entry *e;
 	int class = want_file(side, t, res);
@@ -398,12 +398,9 @@ settle_table(struct csv *s, struct csv_side *side, struct table *t,
 	if (class != WEIR_SINK_OK)
 		return class;
 	e = entry(side, t);
-	if (rewrites)
-		return e->known && e->length > 0 && count_new(t) > 0
-			       ? rewrite(s, side, t, res)
-			       : WEIR_SINK_OK;
 	if (e->known && e->length > 0)
-		return WEIR_SINK_OK;
+		return count_new(t) > 0 ? rewrite(s, side, t, res)
+					: WEIR_SINK_OK;
 	if (e->length > 0)
 		class = check_before(s, side, t, res);
 	return class == WEIR_SINK_OK ? note_table(s, side, t, res) : class;
@@ -412,20 +409,17 @@ settle_table(struct csv *s, struct csv_side *side, struct table *t,
 int
 csv_layout(struct csv *s, struct csv_side *side, struct weir_sink_result *res)
 {
-	/* the swaps first: each stores all notes made so far, and those of a
-	 * table whose swap is still to come would not be true of its file */
-	for (int rewrites = 1; rewrites >= 0; rewrites--) {
-		for (size_t i = 0; i < side->nuses; i++) {
-			int class = WEIR_SINK_OK;
+	/* one table after the other: a swap stores all notes made so far, so
+	 * those of a table are made only when its own file follows at once */
+	for (size_t i = 0; i < side->nuses; i++) {
+		int class = WEIR_SINK_OK;
 
-			if (side->uses[i].used)
-				class = settle_table(
-					s, side,
-					columns_table_at(side->mirror.map, i),
-					rewrites == 1, res);
-			if (class != WEIR_SINK_OK)
-				return class;
-		}
+		if (side->uses[i].used)
+			class = settle_table(
+				s, side, columns_table_at(side->mirror.map, i),
+				res);
+		if (class != WEIR_SINK_OK)
+			return class;
 	}
 	columns_keep(side->mirror.map);
 	return WEIR_SINK_OK;

@@ -195,6 +195,31 @@ test_short_file(void **state)
 }
 
 static void
+test_surplus(void **state)
+{
+	struct fake *f = begin(2);
+	char *before, *after;
+	FILE *out;
+
+	(void)state;
+	assert_int_equal(fake_deliver(f, 1, 1, 0), WEIR_SINK_OK);
+	before = filedrive_read(fake_path(f, "out.json"), NULL);
+	out = fopen(fake_path(f, "out.json"), "a");
+	assert_non_null(out);
+	for (int i = 0; i < 1000; i++)
+		assert_true(fputs("{\"half\":", out) >= 0);
+	(void)fclose(out);
+	assert_int_equal(fake_open(f, f->plugin), WEIR_SINK_OK);
+	after = filedrive_read(fake_path(f, "out.json"), NULL);
+	assert_string_equal(before, after);
+	free(before);
+	free(after);
+	assert_int_equal(fake_deliver(f, 2, 2, 0), WEIR_SINK_OK);
+	same(f, "", 0, "cut");
+	fake_free(f);
+}
+
+static void
 test_other_file(void **state)
 {
 	struct fake *f = begin(2);
@@ -244,6 +269,33 @@ test_epoch(void **state)
 	f->sink = older;
 	f->epoch = 1;
 	blocked(f, fake_deliver(f, 2, 2, 0), "newer runner (epoch 2");
+	fake_free(f);
+}
+
+static void
+test_again(void **state)
+{
+	struct fake *f = begin(4);
+	int lines = 0;
+	char *is;
+
+	(void)state;
+	assert_int_equal(fake_deliver(f, 1, 1, 0), WEIR_SINK_OK);
+	assert_int_equal(fake_deliver(f, 3, 3, 0), WEIR_SINK_OK);
+	f->epoch = 2;
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(fake_deliver(f, 2, 2, WEIR_BATCH_PARKED),
+				 WEIR_SINK_OK);
+	f->epoch = 3;
+	assert_int_equal(fake_open(f, f->plugin), WEIR_SINK_OK);
+	assert_int_equal(f->cursor.sequence, 3);
+	assert_int_equal(f->cursor.epoch, 2);
+	assert_int_equal(fake_deliver(f, 1, 3, 0), WEIR_SINK_OK);
+	is = filedrive_read(fake_path(f, "out.json"), NULL);
+	for (char *at = is; (at = strchr(at, '\n')) != NULL; at++)
+		lines++;
+	assert_int_equal(lines, 3);
+	free(is);
 	fake_free(f);
 }
 
@@ -356,9 +408,11 @@ main(void)
 		cmocka_unit_test(test_faults_parked),
 		cmocka_unit_test(test_faults_replay),
 		cmocka_unit_test(test_short_file),
+		cmocka_unit_test(test_surplus),
 		cmocka_unit_test(test_other_file),
 		cmocka_unit_test(test_other_owner),
 		cmocka_unit_test(test_epoch),
+		cmocka_unit_test(test_again),
 		cmocka_unit_test(test_damaged_cursor),
 		cmocka_unit_test(test_rotation),
 		cmocka_unit_test(test_pretty),
