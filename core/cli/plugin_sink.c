@@ -227,8 +227,7 @@ say_saved(struct cli *c, const struct sinkconf *conf, bool new,
 			   new ? "added" : "changed", conf->plugin,
 			   conf->enabled ? "enabled" : "disabled");
 		if (conf->paused)
-			buf_printf(&c->out,
-				   ", paused (`weir sink resume %s`)",
+			buf_printf(&c->out, ", paused (`weir sink resume %s`)",
 				   conf->name);
 		buf_putc(&c->out, '\n');
 		return 0;

@@ -366,7 +366,6 @@ static int
 run_replay(struct cli *c, struct weir_err *err)
 {
 	struct sinkconf *conf = NULL;
-	struct store *s = NULL;
 	const char *dir;
 	char line[256];
 	uint64_t from = 1, last = 0, n;
@@ -395,12 +394,8 @@ run_replay(struct cli *c, struct weir_err *err)
 			 "sequence %" PRIu64,
 			 n, conf->name, from);
 		answer(c, conf->name, "replay_from", value, line);
-		rc = out_flush(c, err);
 	}
-	if (rc == 0)
-		rc = sink_deliver(c, conf->name, err);
 out:
-	store_close(s);
 	sinkconf_free(conf);
 	return rc;
 }
@@ -504,7 +499,7 @@ const struct cli_command sink_commands[] = {
 	{"sink replay", "deliver records to a sink again",
 	 "Mirrors take the records over what they hold. Sinks that write "
 	 "files write them anew from the beginning and swap them in.",
-	 replay_options, one_operand, CLI_SINKS | CLI_ASKS, run_replay},
+	 replay_options, one_operand, CLI_ASKS, run_replay},
 	{"sink dead-letters", "list what a sink refused; show, retry, discard",
 	 "Without a sequence, retry and discard take all of them. A discarded "
 	 "record is passed over for this sink; the journal keeps it.",

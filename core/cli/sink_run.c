@@ -5,8 +5,8 @@
  * and sinks that are added later are found, until a signal comes. Settings
  * changes of a running sink are the runner's own business.
  *
- * Invariant: the main thread alone adds workers; `lock` guards done, rc and
- * err of each.
+ * Invariant: the main thread alone adds workers; `lock` guards runner, done, rc
+ * and err of each.
  */
 #include "cli/sink.h"
 
@@ -35,6 +35,7 @@ struct worker {
 	uint64_t through;
 	size_t cache_bytes;
 	pthread_t thread;
+	struct runner *runner; /* while it delivers */
 	bool running, done;
 	int rc;
 	int64_t ended_at;
@@ -53,6 +54,23 @@ struct team {
 	size_t n;
 };
 
+static volatile sig_atomic_t files_rotated;
+
+static void
+on_hangup(int sig)
+{
+	(void)sig;
+	files_rotated = 1;
+}
+
+static void
+set_runner(struct worker *w, struct runner *r)
+{
+	pthread_mutex_lock(&lock);
+	w->runner = r;
+	pthread_mutex_unlock(&lock);
+}
+
 static int
 deliver(struct worker *w, struct weir_err *err)
 {
@@ -69,8 +87,11 @@ deliver(struct worker *w, struct weir_err *err)
 		rc = runner_new(&r, &o, err);
 	while (rc == WEIR_EUNREACH && w->once && clock_monotonic() < until &&
 	       os()->poll(&stop, 1, 50) == 0);
-	if (rc == 0)
-		rc = runner_run(r, w->once ? w->through : UINT64_MAX, 0, err);
+	if (rc != 0)
+		return rc;
+	set_runner(w, r);
+	rc = runner_run(r, w->once ? w->through : UINT64_MAX, 0, err);
+	set_runner(w, NULL);
 	runner_free(r);
 	return rc;
 }
@@ -200,6 +221,20 @@ look_at_workers(struct team *t)
 	return running;
 }
 
+/* After SIGHUP: every sink opens its files anew. */
+static void
+reload_files(struct team *t)
+{
+	if (!files_rotated)
+		return;
+	files_rotated = 0;
+	pthread_mutex_lock(&lock);
+	for (size_t i = 0; i < t->n; i++)
+		if (t->workers[i]->runner != NULL)
+			runner_reload(t->workers[i]->runner);
+	pthread_mutex_unlock(&lock);
+}
+
 static int
 check_names(struct team *t, struct weir_err *err)
 {
@@ -268,6 +303,7 @@ run_team(struct team *t, struct weir_err *err)
 
 		if (running == 0 && (t->once || cli_stopped()))
 			break;
+		reload_files(t);
 		if (cli_stopped() && stopped_at == 0)
 			stopped_at = clock_monotonic();
 		if (stopped_at != 0 &&
@@ -289,6 +325,7 @@ run_team(struct team *t, struct weir_err *err)
 int
 sink_run(struct cli *c, struct weir_err *err)
 {
+	struct sigaction hangup = {.sa_handler = on_hangup};
 	struct team t = {.c = c, .once = cli_has(c, "once")};
 	struct store *s = NULL;
 	int rc = cli_data_dir(c, &t.dir, err);
@@ -299,7 +336,7 @@ sink_run(struct cli *c, struct weir_err *err)
 		return rc;
 	t.through = store_last(s);
 	store_close(s);
-	signal(SIGHUP, SIG_IGN);
+	sigaction(SIGHUP, &hangup, NULL);
 	rc = run_team(&t, err);
 	if (rc == 0 && cli_stopped() == SIGINT)
 		rc = err_set(err, WEIR_ESTOPPED, "%s", "");

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: MIT
 EXTRA_DIST += \
+	tests/system/conftest.py \
 	tests/system/test_arrows.py \
+	tests/system/test_cli.py \
 	tests/system/test_quickstart.py
