@@ -3,6 +3,7 @@
 
 #include "base/diag.h"
 #include "base/err.h"
+#include "base/json.h"
 #include "base/os.h"
 #include "base/str.h"
 #include "bus/options.h"
@@ -144,8 +145,13 @@ cli_ask(struct cli *c, const char *fmt, ...)
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	if (cli_has(c, "dry-run")) {
-		if (!c->json)
+		if (c->json) {
+			buf_puts(&c->out, "{\"dry_run\":true,\"would\":");
+			json_put_string(&c->out, str_of(text));
+			buf_puts(&c->out, "}\n");
+		} else {
 			buf_printf(&c->out, "would %s\n", text);
+		}
 		return 0;
 	}
 	if (cli_has(c, "yes") || !c->in_tty)
@@ -154,7 +160,10 @@ cli_ask(struct cli *c, const char *fmt, ...)
 	fprintf(stderr, "%s? [y/N] ", text);
 	fflush(stderr);
 	n = os()->read(STDIN_FILENO, answer, sizeof(answer));
-	return n > 0 && (answer[0] == 'y' || answer[0] == 'Y');
+	if (n > 0 && (answer[0] == 'y' || answer[0] == 'Y'))
+		return 1;
+	cli_note(c, "nothing was done");
+	return 0;
 }
 
 /* ---- signals: a pipe that the handler writes to -------------------------- */

@@ -116,8 +116,7 @@ void out_table(struct cli *c, const char *const *cells, size_t columns,
 /* To standard error: "weir: text", or {"warning":{"message":...}}. */
 void cli_warn(struct cli *c, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
-/* The same with {"note":...}; only when standard error is a terminal or JSON
- * is not asked for. */
+/* The same for what is only nice to know: nothing with --json. */
 void cli_note(struct cli *c, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 /* Prints err as an error and gives the exit status for it. */
@@ -125,7 +124,8 @@ int cli_fail(struct cli *c, const struct weir_err *err);
 int cli_exit_status(int code);
 
 /* Asks "TEXT [y/N]" on a terminal. 1 go on, 0 not. Without a terminal or with
- * --yes it is 1 at once; with --dry-run it prints "would TEXT" and gives 0. */
+ * --yes it is 1 at once; with --dry-run it prints what would be done and gives
+ * 0. */
 int cli_ask(struct cli *c, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 

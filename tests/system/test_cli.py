@@ -36,7 +36,7 @@ def has_plugin(name):
 
 def test_help_of_every_command(weir):
     t = table(weir)
-    assert len(t["commands"]) >= 25
+    assert len(t["commands"]) >= 24
     for c in t["commands"]:
         words = c["command"].split()
         a = weir(*words, "--help")
@@ -345,7 +345,7 @@ def test_get(store):
                    "--json").json()["events"]
     assert [e["version"] for e in events] == [1, 2, 3]
     assert store("aggregate", "get", "order", "1", "--version", "4",
-                 "--json", code=3).error()["code"] == "not_found"
+                 "--json", code=3).error()["code"] == "not-found"
     assert "aggregate not found" in store(
         "aggregate", "get", "order", "9", code=3).err
 
@@ -462,7 +462,7 @@ def test_config(weir, tmp_path):
     assert c["settings"]["sink_wait"]["value"] == "1s"
     text = path.read_text()
     assert text.startswith("; mine\n") and "sink_wait" in text
-    assert c["settings"]["data_dir"]["value"] == str(tmp_path / "d")
+    assert "data_dir = %s\n" % (tmp_path / "d") in text
     c = weir("config", "--config", path, "--unset", "sink-wait", "--json")
     assert c.json()["settings"]["sink_wait"]["from"] == "default"
     weir("config", "--config", path, "--port", "x", code=2)
