@@ -57,21 +57,34 @@ choose_dir(struct cli *c, const char *path, struct weir_err *err)
 	return rc;
 }
 
+/* The commands say themselves what matters of a sink; unless a level was set,
+ * diag adds to that only where sinks are run for good. */
+static void
+set_diag_level(struct cli *c)
+{
+	const char *text = config_get(c->config, "diag_level");
+	enum diag_level level;
+
+	if (diag_level_parse(&level, text) != 0)
+		return;
+	if (strcmp(config_from(c->config, "diag_level"), "default") == 0 &&
+	    strcmp(c->command->words, "sink run") != 0)
+		level = DIAG_ERROR;
+	diag_set_level(level);
+}
+
 int
 cli_config(struct cli *c, struct config **out, struct weir_err *err)
 {
 	const char *path = cli_get(c, "config");
-	enum diag_level level;
 	int rc = 0;
 
 	if (c->dir == NULL)
 		rc = choose_dir(c, path, err);
 	if (rc == 0 && c->config == NULL) {
 		rc = config_load(&c->config, path, c->dir, err);
-		if (rc == 0 &&
-		    diag_level_parse(&level,
-				     config_get(c->config, "diag_level")) == 0)
-			diag_set_level(level);
+		if (rc == 0)
+			set_diag_level(c);
 	}
 	if (rc == 0)
 		*out = c->config;

@@ -147,8 +147,9 @@ int cli_make_store(struct cli *c, const char **dir, uint64_t *last,
 
 /*
  * After a write command: gives up LOCK and delivers what is committed to all
- * enabled sinks (or to the one named) for up to --sink-wait. A sink that is
- * behind then is a warning; returns 0, or 8 with --require-sinks.
+ * enabled sinks for up to --sink-wait. With only, s is a reader and one sink
+ * gets what is there. A sink that is behind then is a warning; returns 0, or 8
+ * with --require-sinks.
  */
 int cli_deliver(struct cli *c, struct store *s, const char *only);
 

@@ -15,6 +15,7 @@
 #include "bus/deadletter.h"
 #include "bus/runner.h"
 #include "bus/sinkconf.h"
+#include "cli/sinkview.h"
 #include "model/config.h"
 #include "store/store.h"
 
@@ -251,7 +252,7 @@ report(struct cli *c, struct crew *crew)
 		else
 			cli_warn(c, "sink %s is behind: %s", k->name,
 				 k->err.msg[0] != '\0'
-					 ? k->err.msg
+					 ? sinkview_message(k->err.msg, k->name)
 					 : "it did not catch up in time");
 	}
 	pthread_mutex_unlock(&crew->lock);
@@ -272,7 +273,8 @@ deliver(struct cli *c, struct store *s, const char *only, int64_t wait_us,
 		n = wanted(store_dir(s), names, n, only);
 	if (rc != 0 || n == 0)
 		goto out;
-	rc = store_end_writing(s, err);
+	if (only == NULL)
+		rc = store_end_writing(s, err);
 	if (rc != 0)
 		goto out;
 	crew = crew_new(store_dir(s), names, n, err);

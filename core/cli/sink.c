@@ -144,10 +144,10 @@ put_trouble(struct cli *c, const struct status_row *r)
 			buf_printf(&c->out, "  to mend it: %s\n", text);
 		}
 		if (r->st.next_try_at > clock_now())
-			buf_printf(&c->out, "  attempt %" PRIu64 " in %s\n",
-				   r->st.attempts + 1,
+			buf_printf(&c->out, "  tried again in %s\n",
 				   sinkview_span(span, r->st.next_try_at -
-							       clock_now()));
+							       clock_now() +
+							       999999));
 	}
 	if (r->st.parked > 0)
 		buf_printf(&c->out,

@@ -309,43 +309,88 @@ ask_each(struct cli *c, const char *dir, bool retry, uint64_t *count,
 	return rc;
 }
 
-/* Retry or discard, then deliver. */
+struct outcome {
+	uint64_t asked;	  /* entries named by the command */
+	uint64_t waiting; /* records that wait behind them */
+	uint64_t parked;  /* entries still parked */
+	uint64_t pending; /* retries still to be made by another process */
+	char why[1100];
+};
+
+static void
+look(struct cli *c, const struct deadletters *d, struct outcome *o)
+{
+	*o = (struct outcome){0};
+	for (size_t i = 0; i < deadletters_count(d); i++) {
+		const struct dead_letter *e = deadletters_at(d, i);
+
+		if (!is_named(c, e))
+			continue;
+		o->asked++;
+		o->waiting += e->waiting;
+		o->pending += e->status == DEAD_RETRY;
+		if (e->status != DEAD_PARKED)
+			continue;
+		if (o->parked++ == 0)
+			snprintf(o->why, sizeof(o->why), "%s", e->message);
+	}
+}
+
+static void
+say_outcome(struct cli *c, bool retry, uint64_t count, const struct outcome *o)
+{
+	struct buf *b = &c->out;
+
+	if (c->json) {
+		buf_puts(b, "{\"sink\":");
+		json_put_string(b, str_of(cli_get(c, "SINK")));
+		buf_printf(b,
+			   ",\"%s\":%" PRIu64 ",\"parked\":%" PRIu64
+			   ",\"pending\":%" PRIu64 "}\n",
+			   retry ? "retried" : "discarded", count, o->parked,
+			   o->pending);
+		return;
+	}
+	buf_printf(b, "%s %" PRIu64 " of sink %s",
+		   retry ? "retried" : "discarded", count, cli_get(c, "SINK"));
+	if (o->pending > 0)
+		buf_printf(b, ", %" PRIu64 " not yet done", o->pending);
+	if (o->parked > 0)
+		buf_printf(b, ", %" PRIu64 " refused again", o->parked);
+	buf_putc(b, '\n');
+	if (o->parked > 0)
+		cli_warn(c, "%s", o->why);
+}
+
+/* Retry or discard, deliver, and say what came of it. */
 static int
-run_ask(struct cli *c, const char *dir, const struct deadletters *d, bool retry,
+run_ask(struct cli *c, const char *dir, struct deadletters **d, bool retry,
 	struct weir_err *err)
 {
 	const char *name = cli_get(c, "SINK");
-	uint64_t count = 0, waiting = 0;
-	int rc;
+	struct outcome o;
+	uint64_t count = 0;
+	int rc, behind;
 
-	for (size_t i = 0; i < deadletters_count(d); i++) {
-		if (!is_named(c, deadletters_at(d, i)))
-			continue;
-		count++;
-		waiting += deadletters_at(d, i)->waiting;
-	}
-	if (!retry || cli_has(c, "dry-run")) {
-		if (!cli_ask(c,
-			     "%s %" PRIu64 " dead letters of sink %s (%" PRIu64
-			     " more records wait behind them)",
-			     retry ? "retry" : "discard", count, name, waiting))
-			return 0;
-	}
-	count = 0;
+	look(c, *d, &o);
+	if ((!retry || cli_has(c, "dry-run")) &&
+	    !cli_ask(c,
+		     "%s %" PRIu64 " dead letters of sink %s (%" PRIu64
+		     " more records wait behind them)",
+		     retry ? "retry" : "discard", o.asked, name, o.waiting))
+		return 0;
 	rc = ask_each(c, dir, retry, &count, err);
 	if (rc != 0)
 		return rc;
-	if (c->json) {
-		buf_puts(&c->out, "{\"sink\":");
-		json_put_string(&c->out, str_of(name));
-		buf_printf(&c->out, ",\"%s\":%" PRIu64 "}\n",
-			   retry ? "retry" : "discarded", count);
-	} else {
-		buf_printf(&c->out, "%s %" PRIu64 " of sink %s\n",
-			   retry ? "retrying" : "discarded", count, name);
-	}
-	rc = out_flush(c, err);
-	return rc != 0 ? rc : sink_deliver(c, name, err);
+	behind = sink_deliver(c, name, err);
+	deadletters_free(*d);
+	*d = NULL;
+	rc = behind < 0 ? behind : deadletters_load(d, dir, name, err);
+	if (rc != 0)
+		return rc;
+	look(c, *d, &o);
+	say_outcome(c, retry, count, &o);
+	return behind == 0 && o.parked > 0 ? 8 : behind;
 }
 
 int
@@ -374,7 +419,7 @@ sink_dead(struct cli *c, struct weir_err *err)
 	else if (rc == 0 && strcmp(action, "show") == 0)
 		rc = run_show(c, d, err);
 	else if (rc == 0)
-		rc = run_ask(c, dir, d, strcmp(action, "retry") == 0, err);
+		rc = run_ask(c, dir, &d, strcmp(action, "retry") == 0, err);
 	deadletters_free(d);
 	return rc;
 }

@@ -15,6 +15,7 @@
 #include "base/os.h"
 #include "bus/runner.h"
 #include "bus/sinkconf.h"
+#include "cli/sinkview.h"
 #include "model/config.h"
 #include "store/store.h"
 
@@ -191,7 +192,8 @@ tell(struct team *t, struct worker *w)
 	    strcmp(w->told, w->err.msg) == 0)
 		return;
 	snprintf(w->told, sizeof(w->told), "%s", w->err.msg);
-	cli_warn(t->c, "sink %s: %s", w->name, w->err.msg);
+	cli_warn(t->c, "sink %s: %s", w->name,
+		 sinkview_message(w->err.msg, w->name));
 }
 
 /* How many still run; ended ones are joined, and started anew in time. */

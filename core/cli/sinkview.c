@@ -31,6 +31,19 @@ sinkview_span(char out[24], int64_t us)
 	return out;
 }
 
+const char *
+sinkview_message(const char *message, const char *name)
+{
+	size_t n = strlen(name);
+
+	if (strncmp(message, "sink ", 5) != 0 ||
+	    strncmp(message + 5, name, n) != 0)
+		return message;
+	if (message[5 + n] == ':' && message[6 + n] == ' ')
+		return message + 7 + n;
+	return message[5 + n] == ' ' ? message + 6 + n : message;
+}
+
 static void
 put_list(struct buf *b, const char *name, char *const *list)
 {

@@ -12,6 +12,9 @@ struct sinkconf;
 /* A span of time in words: 3s, 5m, 2h, 4d. */
 const char *sinkview_span(char out[24], int64_t us);
 
+/* A message about a sink without the sink's name at its beginning. */
+const char *sinkview_message(const char *message, const char *name);
+
 /* One sink's settings as a JSON object. A secret's value is "(secret)"; when
  * the plugin can't be loaded no values are shown. */
 void sinkview_conf_json(struct buf *out, const struct sinkconf *conf);

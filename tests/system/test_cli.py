@@ -779,9 +779,36 @@ def test_discard(mirrored):
              "--datatype", "integer")
     mirrored("aggregate", "apply", "o", "1", "e", "--field", "n=x")
     d = mirrored("sink", "dead-letters", "sqlite", "discard", "1", "--json")
-    assert d.json() == {"sink": "sqlite", "discarded": 1}
+    assert d.json() == {"sink": "sqlite", "discarded": 1, "parked": 0,
+                        "pending": 0}
     assert mirrored("sink", "dead-letters", "sqlite", "--json").json() == []
     mirrored("sink", "dead-letters", "sqlite", "retry", "1", code=3)
+
+
+def test_retry(mirrored):
+    mapping = ["plugin", "map", "--aggregate", "o", "--field", "n"]
+    mirrored(*mapping, "--datatype", "integer")
+    mirrored("aggregate", "apply", "o", "1", "e", "--field", "n=x")
+    mirrored("aggregate", "apply", "o", "2", "e", "--field", "n=7")
+    a = mirrored("sink", "dead-letters", "sqlite", "retry", "--json", code=8)
+    assert a.json() == {"sink": "sqlite", "retried": 1, "parked": 1,
+                        "pending": 0}
+    assert "refused again" in mirrored(
+        "sink", "dead-letters", "sqlite", "retry", code=8).out
+    mirrored(*mapping, "--datatype", "text")
+    mirrored("sink", "dead-letters", "sqlite", "retry", "1")
+    assert rows(mirrored, "SELECT id, n FROM o ORDER BY id") == [
+        ("1", "x"), ("2", "7")]
+    assert mirrored("sink", "dead-letters", "sqlite", "--json").json() == []
+
+
+def test_json_runs_say_json_only(mirrored):
+    mirrored("plugin", "map", "--aggregate", "o", "--field", "n",
+             "--datatype", "integer", "--json")
+    a = mirrored("aggregate", "apply", "o", "1", "e", "--field", "n=x",
+                 "--json")
+    for line in a.err.splitlines():
+        assert set(json.loads(line)) == {"warning"}
 
 
 def test_secrets_are_not_shown(weir):
