@@ -90,8 +90,9 @@ offer_commands(struct cli *c, const char *family, const char *partial)
 			continue;
 		if (family == NULL && strchr(cmd->words, ' ') == NULL)
 			offer(c, cmd->words, partial);
-		else if (family != NULL && cmd->words[len] == ' ' &&
-			 strncmp(cmd->words, family, len) == 0)
+		else if (family != NULL &&
+			 strncmp(cmd->words, family, len) == 0 &&
+			 cmd->words[len] == ' ')
 			offer(c, cmd->words + len + 1, partial);
 	}
 	if (family != NULL && strcmp(family, "plugin") == 0)
