@@ -12,4 +12,22 @@ TESTS += tests/unit/model/test_mapping
 tests_unit_model_test_mapping_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_model_test_mapping_LDADD = $(TEST_LIBS)
 tests_unit_model_test_mapping_SOURCES = tests/unit/model/test_mapping.c
+
+check_PROGRAMS += tests/unit/model/test_draft
+TESTS += tests/unit/model/test_draft
+tests_unit_model_test_draft_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_model_test_draft_LDADD = $(TEST_LIBS)
+tests_unit_model_test_draft_SOURCES = tests/unit/model/test_draft.c
+
+check_PROGRAMS += tests/unit/model/test_fold
+TESTS += tests/unit/model/test_fold
+tests_unit_model_test_fold_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_model_test_fold_LDADD = $(TEST_LIBS)
+tests_unit_model_test_fold_SOURCES = tests/unit/model/test_fold.c
+
+check_PROGRAMS += tests/unit/model/test_fold_cache
+TESTS += tests/unit/model/test_fold_cache
+tests_unit_model_test_fold_cache_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_model_test_fold_cache_LDADD = $(TEST_LIBS)
+tests_unit_model_test_fold_cache_SOURCES = tests/unit/model/test_fold_cache.c
 endif
