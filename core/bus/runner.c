@@ -309,7 +309,7 @@ step(struct runner *r, struct weir_err *err)
 		return blocked_by_settings(r, err);
 	rc = runner_ready(r, err);
 	if (rc == STEP_MORE)
-		rc = runner_parked_asked(r, err);
+		rc = r->replay.active ? STEP_IDLE : runner_parked_asked(r, err);
 	if (rc == STEP_IDLE)
 		rc = runner_flow(r, err);
 	return rc;

@@ -43,5 +43,18 @@ TESTS += tests/unit/bus/test_host
 tests_unit_bus_test_host_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_bus_test_host_LDADD = $(TEST_LIBS)
 tests_unit_bus_test_host_SOURCES = tests/unit/bus/test_host.c
-EXTRA_DIST += tests/unit/bus/bus_test.c tests/unit/bus/test_runner.c tests/unit/bus/test_parked.c
+
+check_PROGRAMS += tests/unit/bus/test_runner
+TESTS += tests/unit/bus/test_runner
+tests_unit_bus_test_runner_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_bus_test_runner_LDADD = $(TEST_LIBS)
+tests_unit_bus_test_runner_SOURCES = tests/unit/bus/test_runner.c \
+	tests/unit/bus/bus_test.c
+
+check_PROGRAMS += tests/unit/bus/test_parked
+TESTS += tests/unit/bus/test_parked
+tests_unit_bus_test_parked_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_bus_test_parked_LDADD = $(TEST_LIBS)
+tests_unit_bus_test_parked_SOURCES = tests/unit/bus/test_parked.c \
+	tests/unit/bus/bus_test.c
 endif
