@@ -60,28 +60,17 @@ template_of(const struct weir_sink_open *o)
 }
 
 static int
-refuse(struct weir_sink_result *res, const struct text *wrong)
-{
-	if (wrong->len == 0)
-		return result_nomem(res);
-	return result_set(res, WEIR_SINK_REJECT, "template",
-			  "placeholders are {aggregate} {id} {event} {version} "
-			  "{sequence} {user} {time} {payload} {state.FIELD}",
-			  "%s", text_cstr(wrong));
-}
-
-static int
 log_validate(const struct weir_sink_open *o, struct weir_sink_result *res)
 {
-	struct text wrong;
-	int class = WEIR_SINK_OK;
+	struct template_wrong wrong;
 
-	text_init(&wrong, o->host, 4096);
-	template_check(template_of(o), &wrong);
-	if (wrong.len > 0)
-		class = refuse(res, &wrong);
-	text_fini(&wrong);
-	return class;
+	template_check(&wrong, template_of(o));
+	if (wrong.len == 0)
+		return WEIR_SINK_OK;
+	return result_set(res, WEIR_SINK_REJECT, "22023",
+			  "placeholders are {aggregate} {id} {event} {version} "
+			  "{sequence} {user} {time} {payload} {state.FIELD}",
+			  "%s", wrong.text);
 }
 
 /* Puts the settings in place; on failure those before stay. */
@@ -90,20 +79,17 @@ settle(struct sink *s, const struct weir_sink_open *o,
        struct weir_sink_result *res)
 {
 	struct template *t;
-	struct text wrong;
-	int class = WEIR_SINK_OK;
+	int class = log_validate(o, res);
 
-	text_init(&wrong, s->host, 4096);
-	t = template_new(s->host, template_of(o), &wrong);
-	if (t == NULL) {
-		class = refuse(res, &wrong);
-	} else {
-		template_free(s->template);
-		s->template = t;
-		s->level = level_of(o);
-	}
-	text_fini(&wrong);
-	return class;
+	if (class != WEIR_SINK_OK)
+		return class;
+	t = template_new(s->host, template_of(o));
+	if (t == NULL)
+		return result_nomem(res);
+	template_free(s->template);
+	s->template = t;
+	s->level = level_of(o);
+	return WEIR_SINK_OK;
 }
 
 static void

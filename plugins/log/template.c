@@ -50,15 +50,24 @@ struct template
 /* ---- reading ------------------------------------------------------------ */
 
 static void
-complain(struct text *wrong, size_t at, const char *what, struct weir_str name)
+complain(struct template_wrong *wrong, size_t at, const char *what,
+	 struct weir_str name)
 {
-	if (wrong->len > 0)
-		text_puts(wrong, "; ");
-	text_fmt(wrong, "template: %s", what);
-	if (name.data != NULL)
-		text_fmt(wrong, " {%.*s}", (int)(name.len < 80 ? name.len : 80),
-			 name.data);
-	text_fmt(wrong, " at byte %zu", at);
+	const size_t cap = sizeof(wrong->text);
+	int n;
+
+	if (name.len > 80)
+		name.len = 80;
+	n = snprintf(wrong->text + wrong->len, cap - wrong->len,
+		     "%stemplate: %s%s%.*s%s at byte %zu",
+		     wrong->len > 0 ? "; " : "", what,
+		     name.data != NULL ? " {" : "", (int)name.len,
+		     name.data != NULL ? name.data : "",
+		     name.data != NULL ? "}" : "", at);
+	/* what finds no room any more is left out whole */
+	if (n > 0 && (size_t)n < cap - wrong->len)
+		wrong->len += (size_t)n;
+	wrong->text[wrong->len] = '\0';
 }
 
 /* What stands between braces; PIECE_TEXT when it is unknown. */
@@ -82,7 +91,7 @@ placeholder(struct weir_str name)
 /* The next piece from *at on, which moves behind it; false at the end. */
 static bool
 next_piece(struct piece *out, const char *source, size_t *at,
-	   struct text *wrong)
+	   struct template_wrong *wrong)
 {
 	const char *p = source + *at, *close;
 	struct weir_str name;
@@ -122,26 +131,25 @@ next_piece(struct piece *out, const char *source, size_t *at,
 }
 
 void
-template_check(const char *source, struct text *wrong)
+template_check(struct template_wrong *wrong, const char *source)
 {
 	struct piece piece;
 	size_t at = 0;
 
+	wrong->len = 0;
+	wrong->text[0] = '\0';
 	while (next_piece(&piece, source, &at, wrong))
 		continue;
 }
 
 struct template *
-template_new(const struct weir_sink_host *host, const char *source,
-	     struct text *wrong)
+template_new(const struct weir_sink_host *host, const char *source)
 {
+	struct template_wrong wrong = {.len = 0};
 	struct weir_str copy;
 	struct template *t;
 	size_t at = 0;
 
-	template_check(source, wrong);
-	if (wrong->len > 0 || wrong->failed)
-		return NULL;
 	copy = sink_dup(host, text_of(source));
 	if (copy.data == NULL)
 		return NULL;
@@ -152,7 +160,7 @@ template_new(const struct weir_sink_host *host, const char *source,
 	}
 	t->host = host;
 	t->source = copy;
-	while (next_piece(&t->pieces[t->npieces], copy.data, &at, wrong))
+	while (next_piece(&t->pieces[t->npieces], copy.data, &at, &wrong))
 		t->npieces++;
 	return t;
 }

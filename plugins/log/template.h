@@ -11,14 +11,19 @@
 
 struct template;
 
-/* Reads a template (copied). NULL: no memory, or what is wrong with it was
- * added to wrong (all of it, joined by "; "), which may be NULL. */
-struct template *template_new(const struct weir_sink_host *host,
-			      const char *source, struct text *wrong);
-void template_free(struct template *t);
+/* All that is wrong with a template, joined by "; "; empty: nothing is. */
+struct template_wrong {
+	char text[1000];
+	size_t len;
+};
 
-/* Checks without keeping anything; says what is wrong in wrong. */
-void template_check(const char *source, struct text *wrong);
+/* Needs no host: settings are checked without one. */
+void template_check(struct template_wrong *wrong, const char *source);
+
+/* Reads a template that passed the check (it is copied); NULL: no memory. */
+struct template *template_new(const struct weir_sink_host *host,
+			      const char *source);
+void template_free(struct template *t);
 
 /* Appends the line of a record. */
 void template_put(struct text *out, const struct template *t,

@@ -81,6 +81,21 @@ test_refused(void **state)
 		       "(write }} for a brace) at byte 2");
 }
 
+/* The command line checks settings before there is a host. */
+static void
+test_no_host(void **state)
+{
+	struct weir_sink_setting bad = {"template", "{who}"};
+	struct weir_sink_open o = {
+		.struct_size = sizeof(o), .settings = &bad, .nsettings = 1};
+	struct weir_sink_result res = {.struct_size = sizeof(res)};
+
+	(void)state;
+	assert_int_equal(fake_plugin("log")->validate(&o, &res),
+			 WEIR_SINK_REJECT);
+	assert_non_null(strstr(res.message, "{who} at byte 0"));
+}
+
 static void
 test_reload(void **state)
 {
@@ -136,6 +151,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_lines),
 		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_no_host),
 		cmocka_unit_test(test_reload),
 		cmocka_unit_test(test_no_memory),
 	};
