@@ -189,7 +189,7 @@ tell(struct import *im, int rc)
 	progress_end(&im->progress);
 	if (im->c->json)
 		summary_json(im, rc);
-	else
+	else if (rc == 0 || im->counts.read > 0)
 		summary_text(im);
 	if (rc != 0)
 		tell_resume(im);

@@ -9,6 +9,8 @@ import signal
 import subprocess
 import time
 
+import pytest
+
 import run
 
 EXOTIC = (
@@ -273,6 +275,8 @@ def test_csv(weir):
 
 
 def test_csv_usage(weir):
+    answer = weir("import", "-", "--format", "csv", input=body(1), code=1)
+    assert "header: column 1" in answer.err and "read 0" not in answer.err
     path = write(weir, "in.csv", ["a,b", "1,2"])
     assert "--map" in weir("import", path, code=2).err
     assert 'no column "c"' in weir(
@@ -366,6 +370,16 @@ def test_resume_after_kill(weir):
     assert [r["payload"]["n"] for r in records] == list(range(total))
     assert [r["sequence"] for r in records] == list(range(1, total + 1))
     weir("check")
+
+
+def test_sinks_get_what_was_imported(weir):
+    if run.plugin_path("json") is None:
+        pytest.skip("this build has no json sink")
+    path = os.path.join(weir.cwd, "out.json")
+    weir("plugin", "json", "--path", path)
+    load(weir, [body(n) for n in range(10)] + ["x"], "--require-sinks", code=8)
+    with open(path, encoding="utf-8") as f:
+        assert f.read() == export(weir)
 
 
 def wait_for_records(weir, p, n):
