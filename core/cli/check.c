@@ -12,7 +12,7 @@
 #define SHOW_US 200000 /* between two lines of progress */
 
 struct progress {
-	bool wanted;
+	bool wanted, shown;
 	int64_t shown_at;
 };
 
@@ -28,6 +28,7 @@ show(void *cookie, uint64_t done, uint64_t all)
 	if (now - p->shown_at < SHOW_US)
 		return;
 	p->shown_at = now;
+	p->shown = true;
 	fprintf(stderr, "\rchecking %3u %% of %" PRIu64 " MiB",
 		(unsigned)(100.0 * (double)done / (double)all), all >> 20);
 	fflush(stderr);
@@ -59,9 +60,10 @@ run_check(struct cli *c, struct weir_err *err)
 	struct store *s = NULL;
 	int rc = cli_open_read(c, &s, err);
 
+	p.shown_at = clock_monotonic();
 	if (rc == 0)
 		rc = store_check(s, &report, show, &p, err);
-	if (p.shown_at != 0)
+	if (p.shown)
 		fprintf(stderr, "\r\033[K");
 	if (rc == 0)
 		print(c, &report);

@@ -230,6 +230,7 @@ static size_t
 report(struct cli *c, struct crew *crew)
 {
 	size_t behind = 0;
+	char text[1100];
 
 	pthread_mutex_lock(&crew->lock);
 	for (size_t i = 0; i < crew->n; i++) {
@@ -252,7 +253,8 @@ report(struct cli *c, struct crew *crew)
 		else
 			cli_warn(c, "sink %s is behind: %s", k->name,
 				 k->err.msg[0] != '\0'
-					 ? sinkview_message(k->err.msg, k->name)
+					 ? sinkview_message(text, k->err.msg,
+							    k->name)
 					 : "it did not catch up in time");
 	}
 	pthread_mutex_unlock(&crew->lock);

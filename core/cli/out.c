@@ -105,6 +105,8 @@ out_table(struct cli *c, const char *const *cells, size_t columns, size_t rows,
 				buf_putc(&c->out, ' ');
 			buf_puts(&c->out, last ? "" : "  ");
 		}
+		while (c->out.len > 0 && c->out.data[c->out.len - 1] == ' ')
+			c->out.len--;
 		if (r == 0 && c->colour)
 			buf_puts(&c->out, "\033[0m");
 		buf_putc(&c->out, '\n');

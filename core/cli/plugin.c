@@ -190,9 +190,7 @@ ask_sink(struct mapper *m, const char *name, bool apply, struct weir_err *err)
 		runner_plan(m->dir, name, str_of(m->aggregate),
 			    str_of(m->field), m->datatype, apply, message, err);
 
-	if (rc != 0 && sinkview_message(err->msg, name) == err->msg)
-		return err_prefix(err, "sink %s", name);
-	if (rc != 0)
+	if (rc != 0) /* the message names the sink */
 		return rc;
 	if (apply && message[0] != '\0')
 		cli_note(m->c, "sink %s: %s", name, message);

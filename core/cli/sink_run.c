@@ -188,12 +188,14 @@ look_for_sinks(struct team *t, struct weir_err *err)
 static void
 tell(struct team *t, struct worker *w)
 {
+	char text[1100];
+
 	if (w->rc == 0 || w->rc == WEIR_ESTOPPED ||
 	    strcmp(w->told, w->err.msg) == 0)
 		return;
 	snprintf(w->told, sizeof(w->told), "%s", w->err.msg);
 	cli_warn(t->c, "sink %s: %s", w->name,
-		 sinkview_message(w->err.msg, w->name));
+		 sinkview_message(text, w->err.msg, w->name));
 }
 
 /* How many still run; ended ones are joined, and started anew in time. */
@@ -270,7 +272,7 @@ sum_up(struct team *t)
 			   "{\"sinks\":%zu,\"behind\":%zu,"
 			   "\"through\":%" PRIu64 "}\n",
 			   t->n, behind, t->through);
-	else if (behind == 0)
+	else if (behind == 0 && t->n > 0)
 		buf_printf(b, "%zu %s delivered through sequence %" PRIu64 "\n",
 			   t->n, t->n == 1 ? "sink" : "sinks", t->through);
 	return behind > 0 ? 8 : 0;
@@ -298,8 +300,11 @@ run_team(struct team *t, struct weir_err *err)
 		return err_sys(err, "making a pipe for signals");
 	if (rc == 0)
 		rc = look_for_sinks(t, err);
-	if (rc == 0 && t->n == 0 && !t->c->json)
+	if (rc == 0 && t->n == 0)
 		cli_note(t->c, "no sink is enabled");
+	else if (rc == 0 && !t->once && t->c->err_tty)
+		cli_note(t->c, "delivering to %zu %s until interrupted", t->n,
+			 t->n == 1 ? "sink" : "sinks");
 	while (rc == 0) {
 		size_t running = look_at_workers(t);
 

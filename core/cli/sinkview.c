@@ -32,16 +32,20 @@ sinkview_span(char out[24], int64_t us)
 }
 
 const char *
-sinkview_message(const char *message, const char *name)
+sinkview_message(char out[1100], const char *message, const char *name)
 {
 	size_t n = strlen(name);
 
 	if (strncmp(message, "sink ", 5) != 0 ||
 	    strncmp(message + 5, name, n) != 0)
-		return message;
-	if (message[5 + n] == ':' && message[6 + n] == ' ')
-		return message + 7 + n;
-	return message[5 + n] == ' ' ? message + 6 + n : message;
+		snprintf(out, 1100, "%s", message);
+	else if (message[5 + n] == ':' && message[6 + n] == ' ')
+		snprintf(out, 1100, "%s", message + 7 + n);
+	else if (message[5 + n] == ' ')
+		snprintf(out, 1100, "it %s", message + 6 + n);
+	else
+		snprintf(out, 1100, "%s", message);
+	return out;
 }
 
 static void

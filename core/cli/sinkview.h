@@ -13,7 +13,8 @@ struct sinkconf;
 const char *sinkview_span(char out[24], int64_t us);
 
 /* A message about a sink without the sink's name at its beginning. */
-const char *sinkview_message(const char *message, const char *name);
+const char *sinkview_message(char out[1100], const char *message,
+			     const char *name);
 
 /* One sink's settings as a JSON object. A secret's value is "(secret)"; when
  * the plugin can't be loaded no values are shown. */
