@@ -207,6 +207,10 @@ forget_wait(struct runner *r, struct weir_err *err)
 
 	if (w->settings == settings)
 		return 0;
+	if (w->settings != 0) { /* mended, it may be */
+		r->retry_all = true;
+		r->retried = 0;
+	}
 	memset(w, 0, sizeof(*w));
 	w->settings = settings;
 	return retry_save_wait(r->retry, err);

@@ -63,6 +63,11 @@ struct runner {
 	uint64_t crash_parked, crashes_parked; /* the same of a dead letter */
 
 	/* changes of files are noticed by these */
+	/* settings or mappings changed: what is parked is tried once more, in
+	 * order; `retried` is the last dead letter that was */
+	bool retry_all;
+	uint64_t retried;
+
 	uint64_t mark_conf, mark_map, mark_dead, mark_replay;
 	int64_t noticed_at;
 	bool faulty; /* the settings could not be read anew */

@@ -334,17 +334,31 @@ do_asked(struct runner *r, const struct dead_letter *d, struct weir_err *err)
 	return rc != 0 ? rc : try_newest(r, d, v.position, true, err);
 }
 
+/* Is this one to be tried now? */
+static bool
+wanted(struct runner *r, const struct dead_letter *d)
+{
+	if (d->sequence > r->cursor)
+		return false; /* the cursor is yet to pass it */
+	if (d->status == DEAD_RETRY || d->status == DEAD_DISCARD ||
+	    d->next_version != 0) /* begun */
+		return true;
+	if (!r->retry_all || d->sequence <= r->retried ||
+	    strcmp(d->reason, "crash") == 0)
+		return false;
+	r->retried = d->sequence;
+	return true;
+}
+
 int
 runner_parked_asked(struct runner *r, struct weir_err *err)
 {
 	for (size_t i = 0; i < deadletters_count(r->dead); i++) {
 		const struct dead_letter *d = deadletters_at(r->dead, i);
 
-		if (d->status != DEAD_RETRY && d->status != DEAD_DISCARD)
-			continue;
-		if (d->sequence > r->cursor)
-			continue; /* parked, the cursor is yet to pass it */
-		return do_asked(r, d, err);
+		if (wanted(r, d))
+			return do_asked(r, d, err);
 	}
+	r->retry_all = false;
 	return STEP_IDLE;
 }

@@ -200,6 +200,30 @@ test_coalesced_older_state_stands(void **state)
 	bench_free(b);
 }
 
+/* New settings or mappings try what is parked once, without being asked. */
+static void
+test_mended_settings_heal(void **state)
+{
+	struct bench *b = one_parked("fakehold");
+
+	(void)state;
+	bench_commit(b, "b/1", "\"BAD\"", NULL);
+	runs(b, 0);
+	assert_int_equal(parked(b), 2);
+	bench_configure(b, "fakehold", NULL);
+	runs(b, 0);
+	assert_int_equal(parked(b), 2);
+	bench_put(b, "lenient", "");
+	runs(b, 0);
+	assert_int_equal(parked(b), 2);
+	b->options.batch_records = 2;
+	bench_put(b, "@../map.conf", "");
+	runs(b, 0);
+	assert_int_equal(parked(b), 0);
+	assert_string_equal(bench_sequences(b), "1 3 2 4 5 6");
+	bench_free(b);
+}
+
 static void
 test_nothing_to_retry(void **state)
 {
@@ -405,6 +429,7 @@ main(void)
 		cmocka_unit_test(test_many_waiting),
 		cmocka_unit_test(test_superseded),
 		cmocka_unit_test(test_coalesced_older_state_stands),
+		cmocka_unit_test(test_mended_settings_heal),
 		cmocka_unit_test(test_nothing_to_retry),
 		cmocka_unit_test(test_crash_parks_after_three),
 		cmocka_unit_test(test_crash_of_a_lone_record),
