@@ -27,6 +27,7 @@ plugins_common_libcommon_la_SOURCES = \
 	plugins/common/result.c \
 	plugins/common/result.h \
 	plugins/common/sqlfits.c \
+	plugins/common/sqljson.c \
 	plugins/common/sqltypes.c \
 	plugins/common/sqltypes.h \
 	plugins/common/text.c \

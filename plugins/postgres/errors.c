@@ -37,6 +37,8 @@ static const struct state_row {
 	 "connect to the primary: this server takes no writes"},
 	{"53100", WEIR_SINK_BLOCKED, "make room on the server's disk"},
 	{"53", WEIR_SINK_RETRY, NULL},
+	{"42601", WEIR_SINK_BLOCKED,
+	 "map the field to a datatype that the database has"},
 	{"42704", WEIR_SINK_BLOCKED,
 	 "map the field to a datatype that the database has"},
 	{"0A000", WEIR_SINK_BLOCKED,
