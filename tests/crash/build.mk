@@ -1,1 +1,14 @@
 # SPDX-License-Identifier: MIT
+check_PROGRAMS += tests/crash/appender
+tests_crash_appender_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_crash_appender_LDADD = core/libcore.la $(CORE_LIBS)
+tests_crash_appender_SOURCES = tests/crash/appender.c tests/crash/page.h
+
+check_LTLIBRARIES += tests/crash/shim.la
+tests_crash_shim_la_SOURCES = tests/crash/shim.c tests/crash/page.h
+tests_crash_shim_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared \
+	-rpath /nowhere
+
+EXTRA_DIST += \
+	tests/crash/test_crash.py \
+	tests/crash/world.py

@@ -211,13 +211,15 @@ class Server:
                 "ON_ERROR_STOP=1", "-P", "null=\x02", "-F", "\x1f", "-R",
                 "\x1e", "-d", self.uri(database), "-f", "-",
             ],
-            input=sql, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            encoding="utf-8", timeout=60,
+            input=sql.encode(), stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, timeout=60,
             env=dict(os.environ, PGCLIENTENCODING="UTF8"),
         )
         if p.returncode != 0:
-            raise RuntimeError("%s\n%s" % (sql, p.stderr))
-        text = p.stdout[:-1] if p.stdout.endswith("\n") else p.stdout
+            raise RuntimeError("%s\n%s" % (sql, p.stderr.decode()))
+        # Decoded here, as Python's text mode would change line ends.
+        text = p.stdout.decode()
+        text = text[:-1] if text.endswith("\n") else text
         if text == "":
             return []
         return [

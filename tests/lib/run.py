@@ -25,15 +25,18 @@ def run(argv, timeout=60, check=None, **kw):
     kw.setdefault("stdin", subprocess.DEVNULL)
     if "input" in kw:
         del kw["stdin"]
+        if isinstance(kw["input"], str):
+            kw["input"] = kw["input"].encode("utf-8", "surrogateescape")
     p = subprocess.run(
         argv,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        encoding="utf-8",
-        errors="surrogateescape",
         timeout=timeout,
         **kw,
     )
+    # Decoded here, as Python's text mode would change line ends.
+    p.stdout = p.stdout.decode("utf-8", "surrogateescape")
+    p.stderr = p.stderr.decode("utf-8", "surrogateescape")
     if check is not None and p.returncode != check:
         raise AssertionError(
             "%s\nexit code %d, not %d\nstdout: %s\nstderr: %s"

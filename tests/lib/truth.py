@@ -273,7 +273,7 @@ def csv_cell_is(raw, cell):
     return cell_is(raw, cell)
 
 
-def csv_is(recs, folder, file_of, column_of=lambda field: field):
+def csv_is(recs, file_of, column_of=lambda aggregate_type, field: field):
     """Every version has its row, in order. file_of: aggregate type -> path."""
     readers = {}
 
@@ -292,7 +292,7 @@ def csv_is(recs, folder, file_of, column_of=lambda field: field):
                     where, name, row[name], want,
                 )
         for field, raw in aggregate.state.items():
-            column = column_of(field)
+            column = column_of(record.type, field)
             if column not in row and raw == "null":
                 continue
             assert csv_cell_is(raw, row[column]), "%s: %s is %r, not %s" % (

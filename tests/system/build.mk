@@ -4,4 +4,6 @@ EXTRA_DIST += \
 	tests/system/test_arrows.py \
 	tests/system/test_cli.py \
 	tests/system/test_import.py \
-	tests/system/test_quickstart.py
+	tests/system/test_mirrors.py \
+	tests/system/test_quickstart.py \
+	tests/system/test_readme.py
