@@ -151,12 +151,29 @@ check_options(struct conform *c)
 	return PASS;
 }
 
-static enum verdict
-check_settings_known(struct conform *c)
+static bool
+is_set(const struct conform *c, const char *name)
 {
-	for (size_t i = 0; i < c->nsettings; i++) {
-		const struct weir_sink_option *o = c->plugin->options;
+	for (size_t i = 0; i < c->nsettings; i++)
+		if (strcmp(c->names[i], name) == 0)
+			return true;
+	return false;
+}
 
+/* What was given by --set is what the table asks for. */
+static enum verdict
+check_settings(struct conform *c)
+{
+	const struct weir_sink_option *o = c->plugin->options;
+
+	for (; o != NULL && o->name != NULL; o++)
+		if ((o->flags & WEIR_OPT_REQUIRED) && !is_set(c, o->name))
+			return conform_fail(c,
+					    "option %s is required: give it "
+					    "with --set %s=...",
+					    o->name, o->name);
+	for (size_t i = 0; i < c->nsettings; i++) {
+		o = c->plugin->options;
 		while (o != NULL && o->name != NULL &&
 		       strcmp(o->name, c->names[i]) != 0)
 			o++;
@@ -173,6 +190,6 @@ const struct conform_check conform_descriptor[] = {
 	{"descriptor: versions, name, texts", check_head},
 	{"descriptor: callbacks for the capabilities", check_callbacks},
 	{"option table: names, types, defaults", check_options},
-	{"option table: knows what --set gives", check_settings_known},
+	{"option table: agrees with what --set gives", check_settings},
 	{NULL, NULL},
 };

@@ -78,3 +78,41 @@ def test_postgres(pg_db):
     )
     conform(plugin, "--set", "connection=" + pg_db.uri, "--set", "schema=c%n",
             "--show", show)
+
+
+def test_example_out_of_tree(tmp_path):
+    """The plugin of weir-sink(3), compiled with what `make install` put there
+    and nothing of the source tree but the one file."""
+    example = os.path.join(run.SRC, "contrib", "plugin-example")
+    prefix = tmp_path / "prefix"
+    env = {k: v for k, v in os.environ.items() if not k.startswith("MAKE")}
+    env.pop("MFLAGS", None)
+    run.run(
+        ["make", "-C", run.BUILD, "install", "prefix=%s" % prefix],
+        timeout=120, check=0, env=env,
+    )
+    here = tmp_path / "example"
+    shutil.copytree(example, here)
+    for name in os.listdir(here):
+        os.chmod(here / name, 0o644)
+    os.chmod(here, 0o755)
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    pkg_config = tools / "pkg-config"
+    pkg_config.write_text(
+        '#!/bin/sh\nexec "%s" --define-variable=prefix="%s" "$@"\n'
+        % (shutil.which("pkg-config"), prefix)
+    )
+    pkg_config.chmod(0o755)
+    env["PATH"] = "%s:%s" % (tools, env["PATH"])
+    env["PKG_CONFIG_PATH"] = str(prefix / "lib" / "pkgconfig")
+    run.run(
+        ["make", "-C", str(here), "install",
+         "CFLAGS=-std=c11 -O2 -Wall -Wextra -Werror"],
+        check=0, env=env,
+    )
+    so = prefix / "lib" / "weir" / "sinks" / "tally.so"
+    out = conform(
+        str(so), "--set", "path=%d/tally.txt", "--show", SHOW_FILES
+    )
+    assert "ok       a batch, then its cursor" in out
