@@ -211,6 +211,9 @@ replay_ask(const char *store_dir, const char *name, uint64_t from,
 		rp.until = store_last(s);
 		rc = replay_save(path, &rp, err);
 	}
+	/* settings saved anew end a wait: the replay may be what mends it */
+	if (rc == 0)
+		rc = sinkconf_save(store_dir, conf, err);
 	if (s != NULL)
 		store_close(s);
 	sinkconf_free(conf);
