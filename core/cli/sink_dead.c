@@ -393,6 +393,18 @@ run_ask(struct cli *c, const char *dir, struct deadletters **d, bool retry,
 	return behind == 0 && o.parked > 0 ? 8 : behind;
 }
 
+/* How many records wait behind each entry; only the store's heads tell. */
+static void
+fill_waiting(struct cli *c, struct deadletters *d)
+{
+	struct store *s = NULL;
+
+	if (deadletters_count(d) == 0 || cli_open_read(c, &s, NULL) != 0)
+		return;
+	deadletters_waiting(d, s);
+	store_close(s);
+}
+
 int
 sink_dead(struct cli *c, struct weir_err *err)
 {
@@ -414,6 +426,8 @@ sink_dead(struct cli *c, struct weir_err *err)
 	}
 	if (rc == 0)
 		rc = check_named(c, d, err);
+	if (rc == 0)
+		fill_waiting(c, d);
 	if (rc == 0 && strcmp(action, "list") == 0)
 		rc = run_list(c, d);
 	else if (rc == 0 && strcmp(action, "show") == 0)
