@@ -311,6 +311,29 @@ test_plan(void **state)
 	fake_free(f);
 }
 
+/* A plan by another process is seen by the next batch. */
+static void
+test_changed_by_another(void **state)
+{
+	struct fake *f = start(), *g = fake_new();
+
+	(void)state;
+	fake_append(f, "o", "1", "e", "{\"n\":1}");
+	fake_append(f, "o", "2", "e", "{\"n\":2.5}");
+	open_ok(f);
+	deliver_ok(f, 1, 1, 0);
+	fake_set(g, "path", fake_path(f, "mirror.db"));
+	open_ok(g);
+	assert_int_equal(fake_plan(g, "o", "n", "integer", true), WEIR_SINK_OK);
+	assert_int_equal(fake_deliver(f, 2, 2, 0), WEIR_SINK_REJECT);
+	assert_string_equal(f->res.column, "n");
+	assert_int_equal(fake_plan(g, "o", "n", "numeric", true), WEIR_SINK_OK);
+	deliver_ok(f, 2, 2, 0);
+	assert_string_equal(ask(f, "SELECT n FROM o ORDER BY id"), "1;2.5");
+	fake_free(g);
+	fake_free(f);
+}
+
 static void
 test_fencing(void **state)
 {
@@ -482,6 +505,7 @@ main(void)
 		cmocka_unit_test(test_reject),
 		cmocka_unit_test(test_conflict_options),
 		cmocka_unit_test(test_plan),
+		cmocka_unit_test(test_changed_by_another),
 		cmocka_unit_test(test_fencing),
 		cmocka_unit_test(test_replaced_file),
 		cmocka_unit_test(test_bad_targets),
