@@ -229,11 +229,16 @@ open_parts(struct store *s, const struct store_options *o,
 	   struct weir_err *err)
 {
 	char *identity = join(s->dir, "STORE");
+	struct stat st;
 	int rc = 0;
 
 	if (identity == NULL)
 		return err_nomem(err);
-	if (!os_exists(identity) && (o->flags & STORE_CREATE) == 0)
+	if (os()->stat(identity, &st) == 0 || (o->flags & STORE_CREATE) != 0)
+		rc = 0;
+	else if (errno != ENOENT && errno != ENOTDIR)
+		rc = err_sys(err, "cannot look at the store in %s", s->dir);
+	else
 		rc = err_set(err, WEIR_ENOTFOUND,
 			     "there is no store in %s; the first append makes "
 			     "one, or name another with --data-dir",

@@ -155,6 +155,22 @@ def test_missing_store(weir, args):
     assert weir(*args, "--json", code=3).error()["exit"] == 3
 
 
+def test_store_that_may_not_be_read(store):
+    """Not allowed is something else than not there."""
+    argv = []
+    if os.geteuid() == 0:
+        argv = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+        if run.run(argv + [run.WEIR, "version"]).returncode != 0:
+            pytest.skip("another user can't run the program here")
+    else:
+        os.chmod(store.dir, 0)
+    try:
+        p = run.run(argv + [run.WEIR, "check"], env=store.env)
+    finally:
+        os.chmod(store.dir, 0o700)
+    assert p.returncode == 4 and "ermission denied" in p.stderr
+
+
 def test_data_dir_order(weir, tmp_path):
     for name in ("a", "b", "c"):
         weir("aggregate", "apply", "t", name, "e",
