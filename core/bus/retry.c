@@ -9,11 +9,16 @@
 #include "base/str.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
 #define MARK_SLOT 256u
 #define WAIT_SLOT 3840u /* both: one page */
+
+/* Where this thread's note goes, -1 when it hands nothing over. */
+static _Thread_local int noted_fd = -1;
+static bool watching;
 
 struct retry {
 	int fd;
@@ -65,6 +70,7 @@ read_mark(struct retry_mark *m, struct weir_str obj)
 	m->single = get_u64(obj, "single");
 	m->crashes = get_u64(obj, "crashes");
 	m->epoch = get_u64(obj, "epoch");
+	m->watched = get_u64(obj, "watched") != 0;
 }
 
 static void
@@ -105,8 +111,12 @@ read_slots(struct retry_mark *m, struct retry_wait *w, int fd, const char *path,
 
 	if (n < 0)
 		return (int)n;
-	if (n >= (int64_t)MARK_SLOT && slot_object(&obj, page, MARK_SLOT))
-		read_mark(m, obj);
+	if (n >= (int64_t)MARK_SLOT) {
+		m->signalled = page[MARK_SLOT - 2] == '!';
+		page[MARK_SLOT - 2] = ' ';
+		if (slot_object(&obj, page, MARK_SLOT))
+			read_mark(m, obj);
+	}
 	if (n == (int64_t)sizeof(page) &&
 	    slot_object(&obj, page + MARK_SLOT, WAIT_SLOT))
 		read_wait(w, obj);
@@ -161,6 +171,32 @@ retry_wait(struct retry *r)
 	return &r->wait;
 }
 
+static void
+note_signal(int sig)
+{
+	/* SA_RESETHAND: the second time the signal ends the process */
+	if (noted_fd >= 0)
+		(void)!os()->pwrite(noted_fd, "!", 1, MARK_SLOT - 2);
+	(void)raise(sig);
+}
+
+void
+retry_watch(void)
+{
+	static const int fatal[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT};
+	struct sigaction ours = {.sa_handler = note_signal,
+				 .sa_flags = (int)SA_RESETHAND | SA_NODEFER};
+	struct sigaction old;
+
+	sigemptyset(&ours.sa_mask);
+	for (size_t i = 0; i < sizeof(fatal) / sizeof(fatal[0]); i++) {
+		if (sigaction(fatal[i], NULL, &old) == 0 &&
+		    old.sa_handler == SIG_DFL)
+			(void)sigaction(fatal[i], &ours, NULL);
+	}
+	watching = true;
+}
+
 int
 retry_put_mark(struct retry *r, const struct retry_mark *m,
 	       struct weir_err *err)
@@ -170,15 +206,18 @@ retry_put_mark(struct retry *r, const struct retry_mark *m,
 		slot, sizeof(slot),
 		"{\"kind\":%d,\"first\":%llu,\"through\":%llu,"
 		"\"records\":%llu,\"single\":%llu,\"crashes\":%llu,"
-		"\"epoch\":%llu}",
+		"\"epoch\":%llu,\"watched\":%d}",
 		(int)m->kind, (unsigned long long)m->first,
 		(unsigned long long)m->through, (unsigned long long)m->records,
 		(unsigned long long)m->single, (unsigned long long)m->crashes,
-		(unsigned long long)m->epoch);
+		(unsigned long long)m->epoch, watching ? 1 : 0);
+	int rc;
 
 	memset(slot + n, ' ', MARK_SLOT - (size_t)n);
 	slot[MARK_SLOT - 1] = '\n';
-	return os_pwrite_all(r->fd, r->path, slot, MARK_SLOT, 0, err);
+	rc = os_pwrite_all(r->fd, r->path, slot, MARK_SLOT, 0, err);
+	noted_fd = rc == 0 && m->kind != RETRY_NOTHING ? r->fd : -1;
+	return rc;
 }
 
 static void

@@ -16,9 +16,13 @@
 #include <stdbool.h>
 #include <weir/types.h>
 
-#define RETRY_MAX_US	  (300 * INT64_C(1000000))
-#define RETRY_PROBE_US	  (300 * INT64_C(1000000))
-#define RETRY_CRASHES_MAX 3u
+#define RETRY_MAX_US   (300 * INT64_C(1000000))
+#define RETRY_PROBE_US (300 * INT64_C(1000000))
+/* A record is parked after three crashes on it alone. Where crashes are watched
+ * (retry_watch) a process that ended without one was killed: ten of these. */
+#define CRASH_WEIGHT 10u
+#define KILL_WEIGHT  3u
+#define CRASH_LIMIT  30u
 
 enum retry_kind {
 	RETRY_NOTHING = 0,
@@ -34,6 +38,8 @@ struct retry_mark {
 			   * dead letter's sequence */
 	uint64_t crashes; /* on that single record, before this one */
 	uint64_t epoch;
+	bool watched;	/* retry_watch was called */
+	bool signalled; /* found: a fatal signal came in deliver */
 };
 
 struct retry_wait {
@@ -49,6 +55,11 @@ struct retry_wait {
 };
 
 struct retry;
+
+/* For a program of our own: fatal signals (SEGV, BUS, ILL, FPE, ABRT) that have
+ * no handler leave a note in the mark of the batch that the thread was handing
+ * over, then end the process as ever. Tells a crash from a kill. */
+void retry_watch(void);
 
 /* Opens (and makes) the file and reads both slots. */
 int retry_open(struct retry **out, const char *path, struct weir_err *err);

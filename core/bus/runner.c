@@ -187,6 +187,12 @@ runner_reload(struct runner *r)
 	atomic_store(&r->reopen, true);
 }
 
+void
+runner_watch_crashes(void)
+{
+	retry_watch();
+}
+
 bool
 runner_stopping(const struct runner *r)
 {

@@ -73,6 +73,11 @@ void runner_free(struct runner *r);
 int runner_run(struct runner *r, uint64_t through, int64_t deadline_us,
 	       struct weir_err *err);
 
+/* For a program of our own, once, before runners run: leaves a note when a
+ * fatal signal (SEGV, BUS, ILL, FPE, ABRT, unless handled already) ends the
+ * process inside a plugin, so that a crash is told from a kill. */
+void runner_watch_crashes(void);
+
 /* From any thread: the plugin opens its files anew (they were rotated). */
 void runner_reload(struct runner *r);
 

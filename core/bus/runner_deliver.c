@@ -381,15 +381,15 @@ park_crashed(struct runner *r, int *rc, struct weir_err *err)
 	struct weir_sink_result res = {.struct_size = sizeof(res)};
 	const struct weir_sink_record *rec;
 
-	if (r->crashes < RETRY_CRASHES_MAX || batch_count(r->batch) != 1)
+	if (r->crashes < CRASH_LIMIT || batch_count(r->batch) != 1)
 		return false;
 	rec = batch_records(r->batch)[0];
 	if (rec->sequence != r->crash_single)
 		return false;
-	snprintf(res.message, sizeof(res.message),
-		 "the process ended %llu times while this record was being "
-		 "handed over",
-		 (unsigned long long)r->crashes);
+	snprintf(
+		res.message, sizeof(res.message),
+		"the process ended again and again while this record was being "
+		"handed over");
 	snprintf(res.hint, sizeof(res.hint),
 		 "mend the plugin %s, then retry the dead letter",
 		 r->plugin->name);

@@ -269,6 +269,13 @@ check_cursor(struct runner *r, const struct checkpoint *c, struct weir_err *err)
 	return STEP_MORE;
 }
 
+/* What the end of that process weighs: a kill less than a crash. */
+static uint64_t
+weight(const struct retry_mark *m)
+{
+	return m->watched && !m->signalled ? KILL_WEIGHT : CRASH_WEIGHT;
+}
+
 /* A try of a parked aggregate was under way when the process ended. */
 static int
 read_parked_marker(struct runner *r, const struct retry_mark *m,
@@ -283,17 +290,17 @@ read_parked_marker(struct runner *r, const struct retry_mark *m,
 						   "superseded", err)
 			       : 0;
 	r->crash_parked = m->single;
-	r->crashes_parked = m->crashes + 1;
-	if (r->crashes_parked < RETRY_CRASHES_MAX)
+	r->crashes_parked = m->crashes + weight(m);
+	if (r->crashes_parked < CRASH_LIMIT)
 		return 0;
-	snprintf(res.message, sizeof(res.message),
-		 "the process ended %llu times while this record was tried "
-		 "again",
-		 (unsigned long long)r->crashes_parked);
+	snprintf(
+		res.message, sizeof(res.message),
+		"the process ended again and again while this record was tried "
+		"again");
 	snprintf(res.hint, sizeof(res.hint),
 		 "mend the plugin %s, then retry the dead letter",
 		 r->plugin->name);
-	why.attempts = r->crashes_parked;
+	why.attempts = r->crashes_parked / CRASH_WEIGHT;
 	runner_why(&why, "crash", &res);
 	r->crash_parked = r->crashes_parked = 0;
 	return deadletters_tried(r->dead, m->single, &why, err);
@@ -319,7 +326,7 @@ read_marker(struct runner *r, const struct checkpoint *c, struct weir_err *err)
 		     (unsigned long long)m->through);
 		if (m->records == 1) {
 			r->crash_single = m->single;
-			r->crashes = m->crashes + 1;
+			r->crashes = m->crashes + weight(m);
 		}
 		r->suspect = m->through;
 		r->halve = m->records > 1;

@@ -7,6 +7,7 @@
 
 #include "base/err.h"
 #include "base/os.h"
+#include "bus/runner.h"
 #include "cli/commands.h"
 #include "cli/help.h"
 #include "cli/parse.h"
@@ -80,6 +81,7 @@ cli_main(int argc, char **argv)
 	int rc;
 
 	signal(SIGPIPE, SIG_IGN);
+	runner_watch_crashes();
 	buf_init(&c.out, CLI_TEXT_MAX);
 	look_around(&c);
 	rc = parse_args(&c, argc, argv, &err);

@@ -200,6 +200,8 @@ bench_run_child(struct bench *b)
 		if (freopen("/dev/null", "w", stderr) == NULL)
 			_exit(99);
 		signal(SIGABRT, SIG_DFL);
+		if (b->watch)
+			runner_watch_crashes();
 		rc = bench_run(b);
 		_exit(rc == 0 ? 0 : 1);
 	}

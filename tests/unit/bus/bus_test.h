@@ -23,6 +23,7 @@ struct bench {
 	char store[300];  /* of the store */
 	char target[300]; /* of the sink "s" */
 	struct runner_options options;
+	bool watch; /* bench_run_child watches crashes */
 	struct weir_err err;
 };
 

@@ -12,12 +12,14 @@
  *     unnamed  refusals do not name the record
  *     lenient  nothing is refused any more
  * and so do words in a record (the payload, with state the state): BAD is
- * refused, BUSY is RETRY, CRASH aborts, HANG waits for stop_fd or the deadline.
+ * refused, BUSY is RETRY, CRASH aborts, KILL
+ * ends the process from outside, HANG waits for stop_fd or the deadline.
  */
 #include <weir/sink.h>
 
 #include <inttypes.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -236,6 +238,8 @@ judge(struct fake *f, const struct weir_sink_batch *b,
 		return WEIR_SINK_OK;
 	if (says(r, "CRASH"))
 		abort();
+	if (says(r, "KILL"))
+		raise(SIGKILL);
 	if (says(r, "HANG")) {
 		struct pollfd p = {.fd = b->stop_fd, .events = POLLIN};
 		int64_t left =

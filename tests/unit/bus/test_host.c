@@ -192,7 +192,12 @@ test_checkpoint(void **state)
 static void
 test_attempts(void **state)
 {
-	struct retry_mark m = {RETRY_BATCH, 5, 9, 5, 0, 2, 3};
+	struct retry_mark m = {.kind = RETRY_BATCH,
+			       .first = 5,
+			       .through = 9,
+			       .records = 5,
+			       .crashes = 2,
+			       .epoch = 3};
 	struct retry_wait w;
 	struct retry *r = NULL;
 

@@ -280,6 +280,34 @@ test_crash_of_a_lone_record(void **state)
 }
 
 static void
+test_a_kill_is_no_crash(void **state)
+{
+	struct bench *b = bench_new("fakehold");
+
+	(void)state;
+	b->watch = true;
+	bench_commit(b, "k/1", "\"KILL\"", NULL);
+	for (int i = 0; i < 5; i++)
+		assert_int_equal(bench_run_child(b), -SIGKILL);
+	bench_put(b, "lenient", "");
+	assert_int_equal(bench_run_child(b), 0);
+	assert_int_equal(parked(b), 0);
+	assert_string_equal(bench_sequences(b), "1");
+	bench_drop(b, "lenient");
+	bench_commit(b, "c/1", "\"CRASH\"", NULL);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(bench_run_child(b), -SIGABRT);
+	assert_int_equal(bench_run_child(b), 0);
+	assert_int_equal(first_parked(b), 2);
+	bench_commit(b, "k/2", "\"KILL\"", NULL);
+	for (int i = 0; i < 10; i++)
+		assert_int_equal(bench_run_child(b), -SIGKILL);
+	assert_int_equal(bench_run_child(b), 0);
+	assert_int_equal(parked(b), 2);
+	bench_free(b);
+}
+
+static void
 test_killed_after_a_batch(void **state)
 {
 	struct bench *b = bench_new("fakehold");
@@ -433,6 +461,7 @@ main(void)
 		cmocka_unit_test(test_nothing_to_retry),
 		cmocka_unit_test(test_crash_parks_after_three),
 		cmocka_unit_test(test_crash_of_a_lone_record),
+		cmocka_unit_test(test_a_kill_is_no_crash),
 		cmocka_unit_test(test_killed_after_a_batch),
 		cmocka_unit_test(test_killed_in_a_retry),
 		cmocka_unit_test(test_faults),
