@@ -10,10 +10,8 @@
 
 #define WIDTH 79
 
-/* Appends text broken into lines, every line but the first indented. column
- * is where the first one starts. */
-static void
-wrap(struct buf *b, const char *text, size_t indent, size_t column)
+void
+help_wrap(struct buf *b, const char *text, size_t indent, size_t column)
 {
 	while (*text != '\0') {
 		size_t n = strcspn(text, " \n");
@@ -54,7 +52,7 @@ row(struct buf *b, const char *left, size_t at, const char *text)
 	}
 	for (; column < at; column++)
 		buf_putc(b, ' ');
-	wrap(b, text, at, at);
+	help_wrap(b, text, at, at);
 }
 
 static void
@@ -142,11 +140,13 @@ help_command(struct cli *c, const struct cli_command *cmd)
 	size_t own = table_own_options(cmd);
 	struct buf *b = &c->out;
 
-	buf_printf(b, "weir %s: %s\n\n", cmd->words, cmd->summary);
+	buf_printf(b, "weir %s:", cmd->words);
+	help_wrap(b, cmd->summary, 0, strlen(cmd->words) + 6);
+	buf_putc(b, '\n');
 	put_usage(b, cmd);
 	if (cmd->about != NULL) {
 		buf_putc(b, '\n');
-		wrap(b, cmd->about, 0, 0);
+		help_wrap(b, cmd->about, 0, 0);
 	}
 	if (own > 0) {
 		buf_puts(b, "\noptions:\n");

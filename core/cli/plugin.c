@@ -9,6 +9,7 @@
 #include "bus/options.h"
 #include "bus/runner.h"
 #include "bus/sinkconf.h"
+#include "cli/help.h"
 #include "cli/sinkview.h"
 #include "model/config.h"
 
@@ -138,17 +139,15 @@ run_info(struct cli *c, struct weir_err *err)
 	sinkview_needs(b, p->needs);
 	buf_puts(b, "\noptions\n");
 	for (o = p->options; o != NULL && o->name != NULL; o++) {
-		buf_printf(b, "  --%s%s%s\n      %s", o->name,
-			   o->type == WEIR_OPT_BOOL ? "" : " ",
-			   o->type == WEIR_OPT_BOOL ? "" : options_arg(o),
-			   o->help);
-		if (o->dflt != NULL)
-			buf_printf(b, " (%s)", o->dflt);
-		if (o->flags & WEIR_OPT_REQUIRED)
-			buf_puts(b, " (required)");
-		if (o->flags & WEIR_OPT_SECRET)
-			buf_puts(b, " (secret)");
-		buf_putc(b, '\n');
+		bool flag = o->type == WEIR_OPT_BOOL;
+
+		buf_printf(b, "  --%s%s%s%s%s\n      ", o->name,
+			   flag ? "" : " ", flag ? "" : options_arg(o),
+			   o->flags & WEIR_OPT_REQUIRED ? " (required)" : "",
+			   o->flags & WEIR_OPT_SECRET ? " (secret)" : "");
+		help_wrap(b, o->help, 6, 6);
+		if (o->dflt != NULL && o->dflt[0] != '\0' && !flag)
+			buf_printf(b, "      default: %s\n", o->dflt);
 	}
 	return 0;
 }

@@ -57,22 +57,34 @@ plugin_of(const struct cli *c)
 
 /* ---- making the command ------------------------------------------------- */
 
+/* The text without a full stop at its end, which only some authors put. */
+static char *
+without_stop(const char *text)
+{
+	char *out = must_dup(text);
+	size_t n = strlen(out);
+
+	if (n > 0 && out[n - 1] == '.')
+		out[n - 1] = '\0';
+	return out;
+}
+
 static char *
 option_help(const struct weir_sink_option *o)
 {
+	bool shown = o->dflt != NULL && o->dflt[0] != '\0' &&
+		     o->type != WEIR_OPT_BOOL;
+	char *help = without_stop(o->help);
 	char text[1024];
-	size_t n = strlen(o->help);
 
-	while (n > 0 && o->help[n - 1] == '.')
-		n--;
-	snprintf(text, sizeof(text), "%.*s%s%s%s%s%s", (int)(n < 700 ? n : 700),
-		 o->help, o->dflt != NULL ? " (" : "",
-		 o->dflt != NULL ? o->dflt : "", o->dflt != NULL ? ")" : "",
+	snprintf(text, sizeof(text), "%.600s%s%.200s%s%s%s", help,
+		 shown ? " (" : "", shown ? o->dflt : "", shown ? ")" : "",
 		 o->flags & WEIR_OPT_REQUIRED ? " (required)" : "",
 		 o->flags & WEIR_OPT_SECRET
 			 ? "; secret: env:NAME or file:PATH keeps it out of "
 			   "the settings"
 			 : "");
+	mem_free(help);
 	return must_dup(text);
 }
 
@@ -134,7 +146,7 @@ make(const struct weir_sink_plugin *p)
 	snprintf(words, sizeof(words), "plugin %s", p->name);
 	m->plugin = p;
 	m->command.words = must_dup(words);
-	m->command.summary = p->summary;
+	m->command.summary = without_stop(p->summary);
 	m->command.options = options;
 	m->command.flags = CLI_CHECKS;
 	return m;

@@ -505,6 +505,9 @@ def test_plugin_list_and_info(weir):
         assert i["name"] == name
         text = weir("plugin", "info", name).out
         helped = weir("plugin", name, "--help").out
+        assert helped == weir("help", "plugin", name).out
+        for line in helped.splitlines():
+            assert len(line) <= 80, line
         for o in i["options"]:
             assert "--" + o["name"] in text and "--" + o["name"] in helped
         for o in ("name", "disable", "from", "aggregate", "event", "tag"):
