@@ -260,8 +260,11 @@ run_map(struct cli *c, struct weir_err *err)
 	m.datatype = datatype;
 	if (rc == 0)
 		rc = cli_make_store(c, &m.dir, NULL, err);
-	if (rc == 0)
+	if (rc == 0) {
 		rc = each_sink(&m, false, err);
+		if (rc != 0)
+			err_prefix(err, "nothing was mapped");
+	}
 	if (rc == 0)
 		rc = mapping_set(m.dir, m.plugin, m.aggregate, m.field,
 				 m.datatype, err);

@@ -776,11 +776,20 @@ def test_map_refused_changes_nothing(mirrored):
     mirrored.apply("order", "1", "placed", "--field", "word=many")
     a = mirrored("plugin", "map", "--aggregate", "order", "--field", "word",
                  "--datatype", "integer", "--plugin", "sqlite", code=1)
-    assert "sqlite" in a.err
+    assert "nothing was mapped: sink sqlite: " in a.err
     mirrored.apply("order", "2", "placed", "--field", "word=more")
     assert rows(mirrored, 'SELECT word FROM "order" ORDER BY id') == [
         ("many",), ("more",)]
     assert mirrored("sink", "dead-letters", "sqlite", "--json").json() == []
+
+
+def test_map_with_a_sink_out_of_reach(weir):
+    if not has_plugin("postgres"):
+        pytest.skip("the postgres sink is not built")
+    weir("plugin", "postgres", "--connection", "host=/nonexistent")
+    weir("plugin", "map", "--aggregate", "o", "--field", "f", "--datatype",
+         "integer", code=6)
+    assert not os.path.exists(os.path.join(weir.dir, "sinks", "map.conf"))
 
 
 def test_map_wrong(weir):
