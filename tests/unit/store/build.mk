@@ -1,1 +1,17 @@
 # SPDX-License-Identifier: MIT
+STORE_TEST = tests/unit/store/store_test.c tests/unit/store/store_test.h
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/store/test_store
+TESTS += tests/unit/store/test_store
+tests_unit_store_test_store_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_store_test_store_LDADD = $(TEST_LIBS)
+tests_unit_store_test_store_SOURCES = tests/unit/store/test_store.c \
+	$(STORE_TEST)
+
+check_PROGRAMS += tests/unit/store/test_commit
+TESTS += tests/unit/store/test_commit
+tests_unit_store_test_commit_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_store_test_commit_LDADD = $(TEST_LIBS)
+tests_unit_store_test_commit_SOURCES = tests/unit/store/test_commit.c \
+	$(STORE_TEST)
+endif
