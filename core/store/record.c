@@ -43,6 +43,10 @@ check_names(const struct record_draft *d, struct weir_err *err)
 		if (rc != 0)
 			return rc;
 	}
+	if ((d->group.data == NULL) != (d->user.data == NULL))
+		return err_set(err, WEIR_EINPUT,
+			       "issued_by must have both group and user, or "
+			       "neither");
 	return 0;
 }
 

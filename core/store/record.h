@@ -33,7 +33,7 @@ struct record_draft {
 	enum weir_content content;
 	struct weir_str aggregate_type, aggregate_id, event_type;
 	struct weir_str payload;
-	struct weir_str group, user; /* absent: issued_by is null */
+	struct weir_str group, user; /* both, or absent: null */
 	const struct weir_str *tags;
 	size_t ntags;
 	struct weir_str correlation_id, causation_id, traceparent;

@@ -60,7 +60,7 @@ struct weir_event {
 	struct weir_str payload;
 	enum weir_content content;
 	uint64_t expected_version;
-	struct weir_str group, user; /* issued_by, or absent */
+	struct weir_str group, user; /* issued_by: both, or absent */
 	const struct weir_str *tags;
 	size_t ntags;
 	struct weir_str correlation_id, causation_id, traceparent;

@@ -341,7 +341,8 @@ static const struct weir_sink_plugin plugin = {
 	.struct_size = sizeof(struct weir_sink_plugin),
 	.name = "csv",
 	.version = "0.1.0",
-	.summary = "Write a CSV file for each aggregate type, a row a record.",
+	.summary =
+		"writes a CSV file for each aggregate type, a row per record",
 	.capabilities =
 		WEIR_SINK_TXN | WEIR_SINK_HOLDS_CURSOR | WEIR_SINK_REWRITES,
 	.needs = WEIR_SINK_NEED_STATE | WEIR_SINK_NEED_TYPES,

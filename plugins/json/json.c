@@ -218,7 +218,7 @@ static const struct weir_sink_plugin plugin = {
 	.struct_size = sizeof(struct weir_sink_plugin),
 	.name = "json",
 	.version = "0.1.0",
-	.summary = "Append every record to a file, one JSON object a line.",
+	.summary = "appends every record to a file, one JSON object a line",
 	.capabilities =
 		WEIR_SINK_TXN | WEIR_SINK_HOLDS_CURSOR | WEIR_SINK_REWRITES,
 	.needs = WEIR_SINK_NEED_JSON,

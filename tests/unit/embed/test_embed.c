@@ -142,6 +142,10 @@ bad_events(void **state)
 	ev = event("", "1");
 	assert_int_equal(weir_append(w, NULL, &ev, &err), WEIR_EINPUT);
 	assert_int_equal(weir_commit(w, NULL, &ev, 0, &err), WEIR_EINPUT);
+	ev = event("a", "1");
+	ev.user = S("ann");
+	assert_int_equal(weir_append(w, NULL, &ev, &err), WEIR_EINPUT);
+	assert_non_null(strstr(err.msg, "both group and user"));
 	assert_int_equal(weir_last(w), 0);
 	weir_close(w);
 }
