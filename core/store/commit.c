@@ -403,7 +403,8 @@ encode(struct batch *b, size_t from, size_t to, struct weir_err *err)
 		now = s->tail.committed_at;
 	s->out.len = GROUP_HEADER;
 	for (size_t c = from; c < to; c++) {
-		if (b->item[b->first[c]].fate != FATE_NEW)
+		if (b->result[c].code != 0
+		    || b->item[b->first[c]].fate != FATE_NEW)
 			continue;
 		for (size_t i = b->first[c]; i < b->first[c + 1]; i++) {
 			int rc = encode_record(b, i, group,

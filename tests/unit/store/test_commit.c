@@ -2,6 +2,8 @@
 /* What a commit takes and refuses, and what it answers. */
 #include "store_test.h"
 
+#include "base/os.h"
+
 static struct weir_err err;
 static char *dir;
 
@@ -466,6 +468,44 @@ test_refused_drafts(void **state)
 	store_close(s);
 }
 
+/* Memory as other work leaves it: full of ones. */
+static void *
+used_memory(void *p, size_t n)
+{
+	uint32_t *fresh = os_real()->realloc(p, n);
+
+	for (size_t i = 0; p == NULL && fresh != NULL && i < n / 4; i++)
+		fresh[i] = 1;
+	return fresh;
+}
+
+/* Commits refused before the store is looked at leave nothing in the group. */
+static void
+test_refused_in_group(void **state)
+{
+	struct os table = *os_real();
+	struct store *s = must_write(dir);
+	struct record_draft d[4];
+	struct weir_err results[4];
+	struct receipt got[4];
+	size_t first[5] = {0, 1, 2, 3, 4};
+
+	(void)state;
+	for (unsigned i = 0; i < 4; i++)
+		d[i] = draft_of("a", "1", "e", i % 2 == 0 ? "{" : "0");
+	table.realloc = used_memory;
+	os_set(&table);
+	int rc = store_commit_group(s, got, results, d, first, 4, &err);
+	os_set(NULL);
+	assert_ok(rc, err);
+	assert_int_equal(results[0].code, WEIR_EINPUT);
+	assert_int_equal(results[2].code, WEIR_EINPUT);
+	assert_int_equal(got[1].sequence, 1);
+	assert_int_equal(got[3].sequence, 2);
+	assert_int_equal(store_last(s), 2);
+	store_close(s);
+}
+
 int
 main(void)
 {
@@ -482,6 +522,7 @@ main(void)
 		TEST(test_most_bytes),
 		TEST(test_large_group),
 		TEST(test_refused_drafts),
+		TEST(test_refused_in_group),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
