@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 STORE_TEST = tests/unit/store/store_test.c tests/unit/store/store_test.h
+STORE_DISK = tests/unit/store/disk.c tests/unit/store/disk.h
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/store/test_store
 TESTS += tests/unit/store/test_store
@@ -14,4 +15,11 @@ tests_unit_store_test_commit_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_store_test_commit_LDADD = $(TEST_LIBS)
 tests_unit_store_test_commit_SOURCES = tests/unit/store/test_commit.c \
 	$(STORE_TEST)
+
+check_PROGRAMS += tests/unit/store/test_synced
+TESTS += tests/unit/store/test_synced
+tests_unit_store_test_synced_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_store_test_synced_LDADD = $(TEST_LIBS)
+tests_unit_store_test_synced_SOURCES = tests/unit/store/test_synced.c \
+	$(STORE_TEST) $(STORE_DISK)
 endif
