@@ -137,8 +137,6 @@ runner_new(struct runner **out, const struct runner_options *o,
 		return err_nomem(err);
 	r->lock_fd = -1;
 	r->o = *o;
-	if (r->o.batch_records == 0)
-		r->o.batch_records = 1000;
 	if (r->o.batch_bytes == 0)
 		r->o.batch_bytes = 4u << 20;
 	if (r->o.cache_bytes == 0)

@@ -50,7 +50,7 @@ struct runner_status {
 struct runner_options {
 	const char *store_dir;
 	const char *name;
-	size_t batch_records;	/* 0: 1000 */
+	size_t batch_records;	/* 0: as the settings say */
 	size_t batch_bytes;	/* 0: 4 MiB */
 	size_t cache_bytes;	/* state cache; 0: 64 MiB */
 	int stop_fd;		/* readable: stop; -1 none */

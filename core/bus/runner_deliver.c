@@ -345,7 +345,7 @@ build(struct runner *r, struct weir_err *err)
 		.conf = r->conf,
 		.needs = r->plugin->needs,
 		.coalesce = runner_coalesces(r),
-		.max_records = r->o.batch_records,
+		.max_records = runner_batch_records(r),
 		.max_bytes = r->o.batch_bytes,
 		.until = until_of(r),
 		.parked = r->dead,

@@ -89,6 +89,7 @@ void runner_shut(struct runner *r);
 int runner_settings_load(struct runner *r, struct weir_err *err);
 bool runner_holds(const struct runner *r);
 bool runner_coalesces(const struct runner *r);
+size_t runner_batch_records(const struct runner *r);
 
 /* runner_deliver.c */
 int runner_flow(struct runner *r, struct weir_err *err); /* enum step */

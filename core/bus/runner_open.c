@@ -38,6 +38,13 @@ runner_coalesces(const struct runner *r)
 	return (r->plugin->capabilities & WEIR_SINK_COALESCE) != 0;
 }
 
+size_t
+runner_batch_records(const struct runner *r)
+{
+	return r->o.batch_records != 0 ? r->o.batch_records
+				       : (size_t)r->conf->batch;
+}
+
 int
 runner_settings_load(struct runner *r, struct weir_err *err)
 {

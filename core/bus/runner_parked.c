@@ -207,7 +207,7 @@ load_versions(struct runner *r, const struct dead_letter *d, uint64_t *last,
 		if (rc < 0)
 			return rc;
 		*last = n;
-		if (batch_count(r->batch) >= r->o.batch_records ||
+		if (batch_count(r->batch) >= runner_batch_records(r) ||
 		    batch_bytes(r->batch) >= r->o.batch_bytes)
 			break;
 	}

@@ -8,6 +8,7 @@
  *     paused = false
  *     from = 1
  *     attempts-max = 16
+ *     batch = 1000
  *     aggregate = order*          any number of lines; so event, tag
  *     [options]
  *     path = /var/lib/mirror.db
@@ -176,6 +177,9 @@ take_key(struct sinkconf *c, struct weir_str key, char *value,
 	} else if (str_is(key, "attempts-max")) {
 		ok = str_u64(&c->attempts_max, str_of(value)) == 0 &&
 		     c->attempts_max != 0;
+	} else if (str_is(key, "batch")) {
+		ok = str_u64(&c->batch, str_of(value)) == 0 && c->batch != 0 &&
+		     c->batch <= SINK_BATCH_MAX;
 	} else {
 		ok = false;
 	}
@@ -256,6 +260,7 @@ conf_new(const char *name)
 		c->enabled = true;
 		c->from = 1;
 		c->attempts_max = 16;
+		c->batch = SINK_BATCH;
 	}
 	return c;
 }
@@ -353,6 +358,8 @@ sinkconf_save(const char *store_dir, const struct sinkconf *c,
 	buf_printf(&b, "attempts-max = %llu\n",
 		   (unsigned long long)(c->attempts_max != 0 ? c->attempts_max
 							     : 16));
+	buf_printf(&b, "batch = %llu\n",
+		   (unsigned long long)(c->batch != 0 ? c->batch : SINK_BATCH));
 	put_list(&b, "aggregate", c->aggregates);
 	put_list(&b, "event", c->events);
 	put_list(&b, "tag", c->tags);

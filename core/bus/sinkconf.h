@@ -11,6 +11,9 @@
 #include <stdbool.h>
 #include <weir/sink.h>
 
+#define SINK_BATCH     1000u /* records of a batch, when not set */
+#define SINK_BATCH_MAX 65536u
+
 struct sinkconf_value {
 	char *name, *value;
 };
@@ -22,6 +25,7 @@ struct sinkconf {
 	uint64_t from;	     /* the first sequence to deliver, 1 or more */
 	char **aggregates, **events, **tags; /* patterns; NULL-ended or NULL */
 	uint64_t attempts_max; /* parked after so many; default 16 */
+	uint64_t batch;	       /* records a batch aims at */
 	struct sinkconf_value *values; /* plugin options as given */
 	size_t nvalues;
 	uint64_t revision;   /* changes whenever the file does */

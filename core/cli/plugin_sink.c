@@ -34,6 +34,9 @@ static const struct cli_option sink_options[] = {
 	{"tag", 0, "T", CLI_MANY, "only records with such a tag"},
 	{"attempts-max", 0, "N", 0,
 	 "failures the target answered before the aggregate is parked (16)"},
+	{"batch", 0, "N", 0,
+	 "records handed over at once, 1 to 65536; a commit is never cut "
+	 "(1000)"},
 };
 #define NSINK (sizeof(sink_options) / sizeof(sink_options[0]))
 
@@ -270,6 +273,11 @@ fill(struct cli *c, struct sinkconf *conf, const struct sinkconf *old,
 		rc = cli_u64(c, &conf->attempts_max, "attempts-max", 16, err);
 	if (rc == 0 && conf->attempts_max == 0)
 		rc = err_set(err, WEIR_EUSAGE, "--attempts-max is 1 or more");
+	if (rc == 0)
+		rc = cli_u64(c, &conf->batch, "batch", SINK_BATCH, err);
+	if (rc == 0 && (conf->batch == 0 || conf->batch > SINK_BATCH_MAX))
+		rc = err_set(err, WEIR_EUSAGE, "--batch is 1 to %u",
+			     SINK_BATCH_MAX);
 	if (rc != 0)
 		return rc;
 	rc = sinkconf_check(conf, p, err);

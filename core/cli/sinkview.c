@@ -119,10 +119,10 @@ sinkview_conf_json(struct buf *b, const struct sinkconf *conf)
 	put_text(b, "plugin", conf->plugin);
 	buf_printf(b,
 		   ",\"enabled\":%s,\"paused\":%s,\"from\":%" PRIu64
-		   ",\"attempts_max\":%" PRIu64,
+		   ",\"attempts_max\":%" PRIu64 ",\"batch\":%" PRIu64,
 		   conf->enabled ? "true" : "false",
 		   conf->paused ? "true" : "false", conf->from,
-		   conf->attempts_max);
+		   conf->attempts_max, conf->batch);
 	put_list(b, "aggregates", conf->aggregates);
 	put_list(b, "events", conf->events);
 	put_list(b, "tags", conf->tags);

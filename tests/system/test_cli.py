@@ -561,6 +561,16 @@ def test_plugin_sink_settings(weir, tmp_path):
                                             "RECORDS"]
 
 
+def test_batch(weir):
+    s = weir("plugin", "json", "--path", "x", "--json").json()
+    assert s["batch"] == 1000
+    s = weir("plugin", "json", "--path", "x", "--batch", "65536",
+             "--json").json()
+    assert s["batch"] == 65536
+    for bad in ("0", "65537", "-1", "many"):
+        weir("plugin", "json", "--path", "x", "--batch", bad, code=2)
+
+
 def test_from(store, tmp_path):
     for name, start, want in (("b", "begin", [1, 2, 3, 4, 5, 6]),
                               ("n", "now", [6]), ("s", "4", [4, 5, 6])):

@@ -155,6 +155,26 @@ test_filter(void **state)
 }
 
 static void
+three_at_once(struct sinkconf *c)
+{
+	c->batch = 3;
+}
+
+static void
+test_batch_setting(void **state)
+{
+	struct bench *b = bench_new("fakehold");
+
+	(void)state;
+	bench_configure(b, "fakehold", three_at_once);
+	bench_fill(b, 7, 2);
+	runs(b, 0);
+	assert_int_equal(bench_count(bench_get(b, "calls"), "deliver 3 "), 2);
+	assert_int_equal(bench_count(bench_get(b, "calls"), "deliver 1 "), 1);
+	bench_free(b);
+}
+
+static void
 test_no_batch_ends_in_a_commit(void **state)
 {
 	struct bench *b = bench_new("fakehold");
@@ -644,6 +664,7 @@ main(void)
 		cmocka_unit_test(test_cursor_file),
 		cmocka_unit_test(test_start_and_new_target),
 		cmocka_unit_test(test_filter),
+		cmocka_unit_test(test_batch_setting),
 		cmocka_unit_test(test_no_batch_ends_in_a_commit),
 		cmocka_unit_test(test_coalesce),
 		cmocka_unit_test(test_named_refusal_parks_one_aggregate),

@@ -214,6 +214,7 @@ test_round_trip(void **state)
 	assert_true(got->enabled && got->paused);
 	assert_int_equal(got->from, 7);
 	assert_int_equal(got->attempts_max, 5);
+	assert_int_equal(got->batch, 1000);
 	assert_string_equal(got->aggregates[0], "order*");
 	assert_string_equal(got->aggregates[1], " odd \"one\"");
 	assert_null(got->aggregates[2]);
@@ -227,10 +228,16 @@ test_round_trip(void **state)
 	revision = got->revision;
 	sinkconf_free(got);
 	c->from = 8;
+	c->batch = SINK_BATCH_MAX;
 	assert_int_equal(sinkconf_save(dir, c, &err), 0);
 	assert_int_equal(sinkconf_load(&got, dir, "s", &err), 0);
 	assert_true(got->revision != revision);
+	assert_int_equal(got->batch, SINK_BATCH_MAX);
 	sinkconf_free(got);
+	c->batch = SINK_BATCH_MAX + 1;
+	assert_int_equal(sinkconf_save(dir, c, &err), 0);
+	assert_int_equal(sinkconf_load(&got, dir, "s", &err), WEIR_EINPUT);
+	assert_non_null(strstr(err.msg, "\"batch\""));
 	c->aggregates = c->tags = NULL;
 	for (size_t i = 0; i < 2; i++)
 		mem_free(aggregates[i]);
