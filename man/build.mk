@@ -1,3 +1,4 @@
 # SPDX-License-Identifier: MIT
+dist_man_MANS += man/weir-format.5
 dist_man_MANS += man/weir.conf.5
 dist_man_MANS += man/weir-sink.3
