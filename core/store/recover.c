@@ -88,7 +88,9 @@ count_segments(struct store *s, uint64_t *n, struct weir_err *err)
 
 /* ---- step 2 to 4: what stands where the walk stopped --------------------- */
 
-/* A valid group header at any place of [from, to) of a segment. */
+/* A group at any place of [from, to) of a segment that says that more was
+ * synced than the walk came through. (One behind an unsynced mark says less:
+ * the two may have reached the disk in any order.) */
 static int
 search_groups(const struct recovery *r, bool *found, int fd, const char *path,
 	      uint64_t number, uint64_t from, uint64_t to,
@@ -102,7 +104,7 @@ search_groups(const struct recovery *r, bool *found, int fd, const char *path,
 	*found = false;
 	if (p == NULL)
 		return err_nomem(err);
-	while (!*found && from + GROUP_HEADER <= to) {
+	while (!*found && from < to) {
 		got = os_pread_upto(fd, path, p, block, from, err);
 		if (got < (int64_t)GROUP_HEADER)
 			break;
@@ -113,6 +115,8 @@ search_groups(const struct recovery *r, bool *found, int fd, const char *path,
 				       position_of(number,
 						   from + (uint64_t)i))
 				    != 0)
+				continue;
+			if (h.synced_before <= tail_position(&r->s->tail))
 				continue;
 			*found = true;
 			break;
