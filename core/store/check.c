@@ -14,9 +14,11 @@ struct check {
 	struct check_report report;
 	struct heads *heads;
 	struct tail tail;
-	struct frontier tree; /* of all records; the walk's is taken from
-				 headers */
-	uint64_t limit, all;
+	struct frontier tree;	     /* of all records; the walk's is taken from
+					headers */
+	uint64_t limit, all, before; /* bytes; before: of whole segments */
+	uint64_t segment_size;
+	struct journal journal; /* opened anew, so that headers are read */
 	struct reader *reader;
 	void (*progress)(void *cookie, uint64_t done, uint64_t all);
 	void *cookie;
@@ -40,10 +42,9 @@ older_node(struct check *c, uint8_t node[MERKLE_DIGEST], uint64_t *below,
 static int
 check_node(struct check *c, const struct record_view *v, struct weir_err *err)
 {
-	const struct aggregate *a
-		= heads_find(c->heads,
-			     heads_hash(v->aggregate_type, v->aggregate_id),
-			     v->aggregate_type, v->aggregate_id);
+	const struct aggregate *a = heads_find(
+		c->heads, heads_hash(v->aggregate_type, v->aggregate_id),
+		v->aggregate_type, v->aggregate_id);
 	uint8_t node[MERKLE_DIGEST], left[MERKLE_DIGEST];
 	unsigned n = a != NULL ? a->top.npeaks : 0;
 	uint64_t below = a != NULL ? a->top.below : 0;
@@ -60,11 +61,11 @@ check_node(struct check *c, const struct record_view *v, struct weir_err *err)
 		merkle_inner(node, left, node);
 	}
 	if (v->has_node && memcmp(node, v->node, MERKLE_DIGEST) != 0)
-		return journal_damage(&c->s->journal, err, v->position,
+		return journal_damage(&c->journal, err, v->position,
 				      "the stored subtree node does not agree");
 	if (n == 0 && v->skip != below)
 		return journal_damage(
-			&c->s->journal, err, v->position,
+			&c->journal, err, v->position,
 			"skip does not lead to the version it should");
 	return 0;
 }
@@ -99,18 +100,19 @@ static int
 check_frontier(struct check *c, const struct tail *t, struct weir_err *err)
 {
 	const struct segment *seg = NULL;
-	int rc = journal_used(&c->s->journal, &seg, t->segment, err);
+	int rc = journal_used(&c->journal, &seg, t->segment, err);
 
 	if (rc != 0)
 		return rc;
 	if (memcmp(seg->header.frontier.node, c->tree.node,
-		   frontier_nodes(&c->tree) * sizeof(c->tree.node[0]))
-	    != 0)
-		return journal_damage(&c->s->journal, err,
+		   frontier_nodes(&c->tree) * sizeof(c->tree.node[0])) != 0)
+		return journal_damage(&c->journal, err,
 				      position_of(t->segment, SEGMENT_FRONTIER),
 				      "the frontier does not agree with the "
 				      "records before");
 	c->report.segments = t->segment;
+	c->before += c->segment_size;
+	c->segment_size = t->size;
 	return 0;
 }
 
@@ -127,12 +129,12 @@ check_group(void *cookie, struct tail *t, const struct group *g,
 
 	if (c->report.segments != t->segment)
 		rc = check_frontier(c, t, err);
-	while (rc == 0 && (more = group_next(&it, &v, &c->s->journal, g, &why))) {
+	while (rc == 0 && (more = group_next(&it, &v, &c->journal, g, &why))) {
 		at = more > 0 ? v.position : g->position + it.at;
 		rc = more > 0 ? check_record(c, t, &v, &why, err)
 			      : WEIR_EDAMAGE;
 		if (rc == WEIR_EDAMAGE && why != NULL)
-			journal_damage(&c->s->journal, err, at, why);
+			journal_damage(&c->journal, err, at, why);
 		if (rc == WEIR_ENOMEM)
 			err_nomem(err);
 		if (rc != 0 && err != NULL && more > 0)
@@ -142,46 +144,50 @@ check_group(void *cookie, struct tail *t, const struct group *g,
 	c->report.records += g->head.records;
 	c->report.bytes += g->head.extent;
 	if (c->progress != NULL && rc == 0)
-		c->progress(c->cookie, c->report.bytes, c->all);
-	return rc;
-}
-
-/* Bytes of segments up to the limit, for progress. */
-static int
-measure(struct check *c, struct weir_err *err)
-{
-	const struct segment *seg = NULL;
-	int rc = 0;
-
-	c->all = position_offset(c->limit);
-	for (uint64_t n = 1; rc == 0 && n < position_segment(c->limit); n++) {
-		rc = journal_used(&c->s->journal, &seg, n, err);
-		if (rc == 0)
-			c->all += seg->header.size;
-	}
+		c->progress(c->cookie, c->before + position_offset(g->position),
+			    c->all);
 	return rc;
 }
 
 static int
-run(struct check *c, struct buf *window, struct weir_err *err)
+run(struct check *c, uint64_t last, struct weir_err *err)
 {
 	struct stopped stop = {0};
+	struct buf window;
 	int rc;
 
-	rc = journal_walk(&c->s->journal, &c->tail, &stop, c->limit, window,
+	buf_init(&window, GROUP_EXTENT_MAX + (2u << 20));
+	rc = journal_walk(&c->journal, &c->tail, &stop, c->limit, &window,
 			  check_group, c, err);
-	if (rc == 0 && stop.stop != STOP_LIMIT)
-		rc = journal_damage(&c->s->journal, err,
-				    tail_position(&c->tail),
-				    stop.why != NULL ? stop.why
-						     : "the journal ends early");
+	buf_fini(&window);
+	if (rc == 0 &&
+	    (stop.stop != STOP_LIMIT || c->tail.next_sequence != last + 1))
+		rc = journal_damage(
+			&c->journal, err,
+			c->tail.sealed
+				? position_of(c->tail.segment + 1, stop.at)
+				: tail_position(&c->tail),
+			stop.stop != STOP_LIMIT ? stop.why
+						: "records are missing");
 	if (rc != 0)
 		return rc;
+	c->report.segments = c->tail.segment;
 	c->report.aggregates = heads_count(c->heads);
 	frontier_root(c->report.store_root, &c->tree);
-	if (c->progress != NULL)
-		c->progress(c->cookie, c->all, c->all);
 	return 0;
+}
+
+/* Bytes of the journal up to a position. */
+static uint64_t
+bytes_to(struct store *s, uint64_t position)
+{
+	uint64_t n = position_offset(position);
+	const struct segment *seg = NULL;
+
+	for (uint64_t i = 1; i < position_segment(position); i++)
+		if (journal_used(&s->journal, &seg, i, NULL) == 0)
+			n += seg->size;
+	return n;
 }
 
 int
@@ -189,26 +195,34 @@ store_check(struct store *s, struct check_report *out,
 	    void (*progress)(void *cookie, uint64_t done, uint64_t all),
 	    void *cookie, struct weir_err *err)
 {
-	struct check c = {.s = s, .progress = progress, .cookie = cookie};
-	struct buf window;
+	struct check *c = mem_new(sizeof(*c));
+	uint64_t last;
 	int rc;
 
-	buf_init(&window, GROUP_EXTENT_MAX + (2u << 20));
+	if (c == NULL)
+		return err_nomem(err);
+	c->s = s;
+	c->progress = progress;
+	c->cookie = cookie;
 	pthread_mutex_lock(&s->mu);
-	c.limit = s->end;
+	c->limit = s->end;
+	last = s->last;
 	pthread_mutex_unlock(&s->mu);
-	tail_init(&c.tail);
-	c.heads = heads_new();
-	c.reader = reader_new(s);
-	rc = c.heads != NULL && c.reader != NULL ? 0 : err_nomem(err);
-	if (rc == 0 && c.limit != 0)
-		rc = measure(&c, err);
-	if (rc == 0 && c.limit != 0)
-		rc = run(&c, &window, err);
+	c->all = bytes_to(s, c->limit);
+	tail_init(&c->tail);
+	c->tail.frontier_from = UINT64_MAX;
+	journal_init(&c->journal, s->folder, s->id);
+	c->heads = heads_new();
+	c->reader = reader_new(s);
+	rc = c->heads == NULL || c->reader == NULL ? err_nomem(err)
+						   : run(c, last, err);
+	if (rc == 0 && progress != NULL)
+		progress(cookie, c->all, c->all);
 	if (rc == 0)
-		*out = c.report;
-	reader_free(c.reader);
-	heads_free(c.heads);
-	buf_fini(&window);
+		*out = c->report;
+	heads_free(c->heads);
+	reader_free(c->reader);
+	journal_fini(&c->journal);
+	mem_free(c);
 	return rc;
 }

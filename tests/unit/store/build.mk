@@ -22,6 +22,7 @@ tests_unit_store_test_synced_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_store_test_synced_LDADD = $(TEST_LIBS)
 tests_unit_store_test_synced_SOURCES = tests/unit/store/test_synced.c \
 	$(STORE_TEST) $(STORE_DISK)
+
 check_PROGRAMS += tests/unit/store/test_recheck
 TESTS += tests/unit/store/test_recheck
 tests_unit_store_test_recheck_CPPFLAGS = $(TEST_CPPFLAGS)
