@@ -240,9 +240,12 @@ put_changes(struct target *t, struct text *sql, const struct table *table)
 		}
 		text_puts(sql, "ALTER COLUMN ");
 		text_ident(sql, col->name);
-		text_puts(sql, " TYPE text USING ");
+		/* A jsonb null is NULL in a text column. */
+		text_puts(sql, " TYPE text USING CASE WHEN to_jsonb(");
 		text_ident(sql, col->name);
-		text_puts(sql, "::text");
+		text_puts(sql, ") <> 'null'::jsonb THEN ");
+		text_ident(sql, col->name);
+		text_puts(sql, "::text END");
 	}
 	if (any)
 		text_puts(sql, "; ");

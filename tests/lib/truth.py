@@ -246,18 +246,22 @@ def postgres_is(truth, db, schema="public"):
         + space + "weir_columns"
     )
     for t, (table, columns) in _shape(rows).items():
-        names = [
-            r[0]
-            for r in db.query(
-                "SELECT attname FROM pg_attribute WHERE attnum > 0 AND "
-                "NOT attisdropped AND attrelid = '%s'::regclass "
-                "ORDER BY attnum" % (space + _quoted(table)).replace("'", "''")
-            )
-        ]
+        kinds = dict(db.query(
+            "SELECT attname, atttypid::regtype FROM pg_attribute WHERE "
+            "attnum > 0 AND NOT attisdropped AND attrelid = '%s'::regclass "
+            "ORDER BY attnum" % (space + _quoted(table)).replace("'", "''")
+        ))
+        names = list(kinds)
+        # Null in a jsonb column is jsonb's own null.
         got = db.query(
             "SET TimeZone = 'UTC'; SELECT %s FROM %s"
             % (
-                ", ".join(_quoted(n) + "::text" for n in names),
+                ", ".join(
+                    "nullif(%s, 'null'::jsonb)::text" % _quoted(n)
+                    if kinds[n] == "jsonb"
+                    else _quoted(n) + "::text"
+                    for n in names
+                ),
                 space + _quoted(table),
             )
         )

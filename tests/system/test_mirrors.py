@@ -156,6 +156,13 @@ def test_every_shape(mirrors):
     assert len(recs) == len(lines)
 
 
+def test_null_survives_widening(mirrors):
+    """A null in a column of objects is still no text when the column widens."""
+    for payload in ('{"a":{}}', '{"a":null}', '{"a":"null"}', '{"a":"text"}'):
+        mirrors.import_(body(payload, payload))
+        mirrors.verify()
+
+
 def test_many_columns(mirrors):
     payload = ",".join('"column %d":%d' % (i, i) for i in range(200))
     mirrors.import_(body("wide", "{%s}" % payload) + body("narrow", '{"a":1}'))
