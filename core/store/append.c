@@ -20,15 +20,22 @@
 #include "base/os.h"
 #include "store/impl.h"
 
+/* The end of this writer. */
 static int
-spoil(struct store *s, int rc, struct weir_err *err)
+fail(struct store *s, int rc, const struct weir_err *err)
 {
-	if (rc == WEIR_EIO || rc == WEIR_EDAMAGE) {
-		s->failed = true;
-		snprintf(s->failure, sizeof(s->failure), "%.199s",
-			 err != NULL ? err->msg : "a write failed");
-	}
+	s->failed = true;
+	snprintf(s->failure, sizeof(s->failure), "%.199s",
+		 err != NULL ? err->msg : "a write failed");
 	return rc;
+}
+
+/* The same for a step that may be repeated: want of room, memory or rights
+ * may pass. */
+static int
+spoil(struct store *s, int rc, const struct weir_err *err)
+{
+	return rc == WEIR_EIO || rc == WEIR_EDAMAGE ? fail(s, rc, err) : rc;
 }
 
 static int
@@ -67,15 +74,15 @@ write_tail(struct store *s, const void *p, size_t n, bool sync,
 		zero_spoilt(s, seg->fd, path, NULL);
 		return rc;
 	}
-	if (rc == 0 && sync) {
+	if (rc == 0 && sync)
 		rc = os_sync_data(seg->fd, path, err);
-		/* Even a full disk: what the file holds is not known now. */
-		if (rc != 0)
-			rc = WEIR_EIO;
-		if (rc != 0 && err != NULL)
-			err->code = rc;
-	}
-	return spoil(s, rc, err);
+	if (rc == 0)
+		return 0;
+	/* Whatever it was, even a full disk at the sync: what the file holds
+	 * is not known now. */
+	if (err != NULL)
+		err->code = WEIR_EIO;
+	return fail(s, WEIR_EIO, err);
 }
 
 static void

@@ -21,12 +21,17 @@
  *      then zeroed in place and synced.
  *   6. Whole groups above the watermark may never have reached the disk (after
  *      a failed sync the kernel shows them all the same): they are written
- *      again and synced before anybody sees them. A mark is written again but
- *      not synced: it is no news.
+ *      again and synced before anybody sees them, and so is the header of a
+ *      segment of which nothing is known to be synced. A mark is written again
+ *      but not synced: it is no news.
  *
  * A file shorter than its header says never comes from a crash: it was synced
  * at its full length before its header was written. Only `live` of this boot
  * can tell that nothing is lost; then the file is made long again.
+ *
+ * A valid group behind a bad place says by its synced_before whether that place
+ * was synced: a lost mark was not, when the group behind it was never
+ * acknowledged either.
  *
  * Readers do steps 1 to 3 and stop before anything else.
  */
@@ -49,6 +54,7 @@ struct recovery {
 	struct stopped stop;
 	bool live_known;
 	uint64_t watermark;
+	uint64_t segments; /* the highest number that has a file */
 	bool torn;
 	uint64_t used_end; /* torn: offset behind the last byte to cut */
 	bool begin_next;   /* the next segment must get its header */
@@ -273,7 +279,8 @@ judge(struct recovery *r, struct weir_err *err)
 	uint64_t at = t->sealed ? position_of(t->segment + 1, r->stop.at)
 				: tail_position(t);
 
-	if (r->watermark > tail_position(t))
+	/* The file behind the next segment's was made when that was in use. */
+	if (r->watermark > tail_position(t) || r->segments > t->segment + 1)
 		return damage(r, at, r->stop.why, err);
 	return t->sealed ? judge_sealed(r, err) : judge_open_segment(r, err);
 }
@@ -369,9 +376,11 @@ mend(struct recovery *r, struct weir_err *err)
 		rc = cut(r, seg, path, err);
 	if (rc != 0)
 		return rc;
-	if (from < position_of(s->tail.segment, SEGMENT_HEADER))
-		from = position_of(s->tail.segment, SEGMENT_HEADER);
 	news = s->tail.data_end > from || s->tail.sealed;
+	if (from <= position_of(s->tail.segment, SEGMENT_HEADER)) {
+		from = position_of(s->tail.segment, 0);
+		news = true;
+	}
 	rc = rewrite(seg, path, position_offset(from), s->tail.offset, err);
 	if (rc == 0 && news)
 		rc = os_sync_data(seg->fd, path, err);
@@ -397,17 +406,16 @@ recover_open(struct store *s, struct weir_err *err)
 	struct recovery r = {.s = s};
 	struct live_state live = {0};
 	bool this_boot = false;
-	uint64_t segments = 0;
 	int rc;
 
 	bool readable = live_read(&s->live, &live, &this_boot, s->id);
 	r.live_known = readable && this_boot;
 	r.watermark = r.live_known ? live.end : 0;
-	rc = count_segments(s, &segments, err);
+	rc = count_segments(s, &r.segments, err);
 	if (rc != 0)
 		return rc;
 	s->tail.frontier_from = !s->writing ? UINT64_MAX
-		: segments > 1		    ? segments - 1
+		: r.segments > 1	    ? r.segments - 1
 					    : 1;
 	rc = journal_walk(&s->journal, &s->tail, &r.stop,
 			  s->writing ? 0 : r.watermark, &s->window,

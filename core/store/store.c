@@ -12,7 +12,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -251,6 +250,9 @@ open_parts(struct store *s, const struct store_options *o,
 		rc = live_open(&s->live, s->live_path, s->writing, err);
 	if (rc == 0)
 		rc = recover_open(s, err);
+	/* The sync of its name may have failed when the store was made. */
+	if (rc == 0 && s->writing && s->last == 0)
+		rc = os_sync_folder(s->dir, err);
 	if (rc == 0 && s->writing)
 		live_begin(&s->live, s->id,
 			   &(struct live_state){
@@ -392,12 +394,15 @@ store_refresh(struct store *s, struct weir_err *err)
 	return rc;
 }
 
+/* The futex word of the live page as it is now: true, if there is a page. */
 static bool
-readable(int fd)
+live_seen(struct store *s, uint32_t *seen)
 {
-	struct pollfd p = {.fd = fd, .events = POLLIN};
-
-	return fd >= 0 && poll(&p, 1, 0) > 0;
+	pthread_mutex_lock(&s->work);
+	bool mapped = s->live.page != NULL;
+	*seen = mapped ? live_word(&s->live) : 0;
+	pthread_mutex_unlock(&s->work);
+	return mapped;
 }
 
 int
@@ -408,14 +413,14 @@ store_wait(struct store *s, uint64_t sequence, int64_t timeout_us, int stop_fd,
 	int64_t step = stop_fd >= 0 ? WAIT_STOP_US : WAIT_US;
 
 	for (;;) {
-		bool mapped = s->live.page != NULL;
-		uint32_t seen = mapped ? live_word(&s->live) : 0;
+		uint32_t seen;
+		bool mapped = live_seen(s, &seen);
 		int rc = store_refresh(s, err);
 		if (rc != 0)
 			return rc;
 		if (store_last(s) >= sequence)
 			return 0;
-		if (readable(stop_fd))
+		if (stop_fd >= 0 && os_wait_readable(stop_fd, 0))
 			return err_set(err, WEIR_ESTOPPED, "asked to stop");
 		int64_t left = timeout_us < 0 ? step
 					      : until - clock_monotonic();

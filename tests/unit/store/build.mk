@@ -29,4 +29,11 @@ tests_unit_store_test_recheck_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_store_test_recheck_LDADD = $(TEST_LIBS)
 tests_unit_store_test_recheck_SOURCES = tests/unit/store/test_recheck.c \
 	$(STORE_TEST)
+
+check_PROGRAMS += tests/unit/store/test_faults
+TESTS += tests/unit/store/test_faults
+tests_unit_store_test_faults_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_store_test_faults_LDADD = $(TEST_LIBS)
+tests_unit_store_test_faults_SOURCES = tests/unit/store/test_faults.c \
+	$(STORE_TEST) $(STORE_DISK)
 endif

@@ -61,7 +61,8 @@ void commit_one(struct store *s, struct receipt *r, struct record_draft d);
 
 struct truth {
 	size_t n, cap;
-	uint8_t (*hash)[RECORD_DIGEST]; /* of sequence i + 1 */
+	uint8_t (*hash)[RECORD_DIGEST]; /* of sequence i + 1; zeros: unknown */
+	bool gaps; /* a refused commit may have come to stay at a reopening */
 };
 
 void truth_note(struct truth *t, const struct receipt *r, size_t n);
