@@ -343,7 +343,7 @@ build(struct runner *r, struct weir_err *err)
 {
 	struct batch_options o = {
 		.conf = r->conf,
-		.needs = r->plugin->needs,
+		.needs = r->needs,
 		.coalesce = runner_coalesces(r),
 		.max_records = runner_batch_records(r),
 		.max_bytes = r->o.batch_bytes,

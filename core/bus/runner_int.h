@@ -46,6 +46,7 @@ struct runner {
 	struct weir_sink_setting *settings;
 	size_t nsettings;
 	void *sink;
+	uint32_t capabilities, needs; /* of this sink as configured */
 	bool resumed;	    /* cursor and epoch are known */
 	atomic_bool reopen; /* runner_reload was called */
 	uint64_t cursor, epoch;

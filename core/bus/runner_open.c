@@ -29,13 +29,13 @@
 bool
 runner_holds(const struct runner *r)
 {
-	return (r->plugin->capabilities & WEIR_SINK_HOLDS_CURSOR) != 0;
+	return (r->capabilities & WEIR_SINK_HOLDS_CURSOR) != 0;
 }
 
 bool
 runner_coalesces(const struct runner *r)
 {
-	return (r->plugin->capabilities & WEIR_SINK_COALESCE) != 0;
+	return (r->capabilities & WEIR_SINK_COALESCE) != 0;
 }
 
 size_t
@@ -163,6 +163,33 @@ setup_failed(struct runner *r, int cls, struct weir_sink_result *res,
 	return runner_fail(r, (enum weir_sink_class)cls, res, err);
 }
 
+/* What the sink can and needs, as configured. */
+static int
+take_shape(struct runner *r, const struct weir_sink_open *o,
+	   struct weir_sink_result *res)
+{
+	const uint32_t kept = WEIR_SINK_HOLDS_CURSOR | WEIR_SINK_REWRITES;
+	const struct weir_sink_plugin *p = r->plugin;
+	uint32_t can = p->capabilities, needs = p->needs;
+	int cls = WEIR_SINK_OK;
+
+	if (p->shape != NULL)
+		cls = p->shape(o, &can, &needs, res);
+	if (cls != WEIR_SINK_OK)
+		return cls;
+	if ((can & ~p->capabilities) != 0 || (needs & ~p->needs) != 0 ||
+	    ((can ^ p->capabilities) & kept) != 0) {
+		snprintf(res->message, sizeof(res->message),
+			 "the plugin %s is faulty: its shape adds what its "
+			 "descriptor has not, or drops what has to stay",
+			 p->name);
+		return WEIR_SINK_BLOCKED;
+	}
+	r->capabilities = can;
+	r->needs = needs;
+	return cls;
+}
+
 static int
 open_sink(struct runner *r, struct weir_err *err)
 {
@@ -193,7 +220,9 @@ open_sink(struct runner *r, struct weir_err *err)
 	o.settings = r->settings;
 	o.nsettings = r->nsettings;
 	o.host = host_table(r->host);
-	cls = r->plugin->open(&r->sink, &o, &res);
+	cls = take_shape(r, &o, &res);
+	if (cls == WEIR_SINK_OK)
+		cls = r->plugin->open(&r->sink, &o, &res);
 	if (cls == WEIR_SINK_OK) {
 		r->target = target_of(r);
 		return STEP_MORE;
@@ -376,7 +405,7 @@ resume(struct runner *r, struct weir_err *err)
 	if (r->epoch == 0)
 		r->epoch = (c.epoch > most ? c.epoch : most) + 1;
 	if (r->replay.active && r->replay.started && runner_holds(r) &&
-	    (r->plugin->capabilities & WEIR_SINK_REWRITES) != 0)
+	    (r->capabilities & WEIR_SINK_REWRITES) != 0)
 		r->replay.started = c.found && c.epoch >= r->replay.epoch &&
 				    c.sequence >= r->replay.until;
 	for (size_t i = 0; i < deadletters_count(r->dead); i++) {
@@ -418,7 +447,7 @@ static int
 replay_step(struct runner *r, struct weir_err *err)
 {
 	struct weir_sink_result res = {.struct_size = sizeof(res)};
-	bool rewrites = (r->plugin->capabilities & WEIR_SINK_REWRITES) != 0;
+	bool rewrites = (r->capabilities & WEIR_SINK_REWRITES) != 0;
 	uint64_t from = rewrites ? 1 : r->replay.from;
 	int cls = WEIR_SINK_OK, rc;
 

@@ -124,7 +124,7 @@ try_newest(struct runner *r, const struct dead_letter *d, uint64_t position,
 	int rc;
 
 	batch_clear(r->batch, r->cursor);
-	rc = batch_add(r->batch, position, r->plugin->needs, err);
+	rc = batch_add(r->batch, position, r->needs, err);
 	if (rc != 0)
 		return rc;
 	rec = batch_records(r->batch)[0];
@@ -202,7 +202,7 @@ load_versions(struct runner *r, const struct dead_letter *d, uint64_t *last,
 		if (rc == 0)
 			rc = batch_wants(r->batch, v.position, r->conf, err);
 		if (rc > 0)
-			rc = batch_add(r->batch, v.position, r->plugin->needs,
+			rc = batch_add(r->batch, v.position, r->needs,
 				       err);
 		if (rc < 0)
 			return rc;

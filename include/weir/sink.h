@@ -31,7 +31,7 @@ extern "C" {
 #endif
 
 #define WEIR_SINK_ABI_MAJOR 0u
-#define WEIR_SINK_ABI_MINOR 1u
+#define WEIR_SINK_ABI_MINOR 2u
 
 /* ---- capabilities, needs ------------------------------------------------ */
 
@@ -388,6 +388,16 @@ struct weir_sink_plugin {
 
 	/* Ends a sink and frees it. What was not delivered stays undone. */
 	void (*close)(void *sink);
+
+	/* ABI 0.2. What a sink with these settings can and needs: the
+	 * descriptor names all that any sink of the plugin may, this takes bits
+	 * away. *capabilities and *needs come as the descriptor has them; none
+	 * may be added, and HOLDS_CURSOR and REWRITES stay as they are. Called
+	 * before each open with what open will get, no I/O; the same settings
+	 * give the same answer. Without it every sink is as the descriptor
+	 * says, as it is with a host of an older minor version. */
+	int (*shape)(const struct weir_sink_open *o, uint32_t *capabilities,
+		     uint32_t *needs, struct weir_sink_result *res);
 };
 
 /* The one symbol a plugin exports. */

@@ -34,7 +34,7 @@ conform_skip(struct conform *c, const char *why)
 bool
 conform_has(const struct conform *c, uint32_t capability)
 {
-	return (c->plugin->capabilities & capability) != 0;
+	return (c->capabilities & capability) != 0;
 }
 
 /* text with %d and %n filled in; fresh memory. */
@@ -300,6 +300,8 @@ main(int argc, char **argv)
 	if (path == NULL)
 		return usage();
 	c.plugin = fake_plugin(path);
+	c.capabilities = c.plugin->capabilities;
+	c.needs = c.plugin->needs;
 	run_checks(&c, conform_descriptor);
 	if (c.failed == 0) {
 		run_checks(&c, conform_basics);

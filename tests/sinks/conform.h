@@ -17,6 +17,7 @@
 
 struct conform {
 	const struct weir_sink_plugin *plugin;
+	uint32_t capabilities, needs; /* of a sink with these settings */
 	const char *names[CONFORM_SETTINGS]; /* --set, values with %d and %n */
 	const char *values[CONFORM_SETTINGS];
 	size_t nsettings;

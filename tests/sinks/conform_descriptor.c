@@ -3,6 +3,7 @@
 
 #include "conform.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -35,6 +36,8 @@ static enum verdict
 check_head(struct conform *c)
 {
 	const struct weir_sink_plugin *p = c->plugin;
+	const size_t least = /* a plugin of an older minor version is shorter */
+		offsetof(struct weir_sink_plugin, close) + sizeof(p->close);
 
 	if (p->abi_major != WEIR_SINK_ABI_MAJOR)
 		return conform_fail(c, "abi_major is %u, not %u", p->abi_major,
@@ -42,9 +45,9 @@ check_head(struct conform *c)
 	if (p->abi_minor > WEIR_SINK_ABI_MINOR)
 		return conform_fail(c, "abi_minor %u is newer than this host's",
 				    p->abi_minor);
-	if (p->struct_size < sizeof(*p))
+	if (p->struct_size < least)
 		return conform_fail(c, "struct_size is %zu, less than %zu",
-				    p->struct_size, sizeof(*p));
+				    p->struct_size, least);
 	if (!name_is_good(p->name, 31))
 		return conform_fail(c, "the name is not [a-z][a-z0-9-]* of at "
 				       "most 31");
@@ -186,10 +189,44 @@ check_settings(struct conform *c)
 	return PASS;
 }
 
+/* What the settings take away; the checks that follow go by it. */
+static enum verdict
+check_shape(struct conform *c)
+{
+	const uint32_t kept = WEIR_SINK_HOLDS_CURSOR | WEIR_SINK_REWRITES;
+	const struct weir_sink_plugin *p = c->plugin;
+	struct fake *f = conform_new(c);
+	int class = fake_shape(f, p);
+	uint32_t can = f->capabilities, needs = f->needs;
+
+	if (class != WEIR_SINK_OK)
+		return conform_end(
+			c, f,
+			conform_fail(c, "class %d: %s", class, f->res.message));
+	if ((can & ~p->capabilities) != 0 || (needs & ~p->needs) != 0)
+		return conform_end(c, f,
+				   conform_fail(c,
+						"bits were added: %#x, needs "
+						"%#x",
+						can, needs));
+	if (((can ^ p->capabilities) & kept) != 0)
+		return conform_end(c, f,
+				   conform_fail(c, "HOLDS_CURSOR or REWRITES "
+						   "was taken away"));
+	(void)fake_shape(f, p);
+	if (f->capabilities != can || f->needs != needs)
+		return conform_end(
+			c, f, conform_fail(c, "a second call says otherwise"));
+	c->capabilities = can;
+	c->needs = needs;
+	return conform_end(c, f, PASS);
+}
+
 const struct conform_check conform_descriptor[] = {
 	{"descriptor: versions, name, texts", check_head},
 	{"descriptor: callbacks for the capabilities", check_callbacks},
 	{"option table: names, types, defaults", check_options},
 	{"option table: agrees with what --set gives", check_settings},
+	{"shape: only takes away", check_shape},
 	{NULL, NULL},
 };

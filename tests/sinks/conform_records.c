@@ -178,7 +178,7 @@ check_misfit(struct conform *c)
 	enum verdict v = PASS;
 	int class;
 
-	if (!(c->plugin->needs & WEIR_SINK_NEED_TYPES))
+	if (!(c->needs & WEIR_SINK_NEED_TYPES))
 		return conform_end(c, f, conform_skip(c, "no typed columns"));
 	fake_map(f, "typed", "n", "integer", WEIR_TYPE_MAPPED);
 	add(f, "typed", "a", "{\"n\":1}");

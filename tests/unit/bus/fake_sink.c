@@ -366,6 +366,25 @@ fake_plan(void *sink, const struct weir_sink_plan *plan,
 	return WEIR_SINK_REJECT;
 }
 
+/* loud takes COALESCE away; size 7 adds what may not be added. */
+static int
+fake_shape(const struct weir_sink_open *o, uint32_t *capabilities,
+	   uint32_t *needs, struct weir_sink_result *res)
+{
+	(void)needs;
+	(void)res;
+	for (size_t i = 0; i < o->nsettings; i++) {
+		const struct weir_sink_setting *s = &o->settings[i];
+
+		if (strcmp(s->name, "loud") == 0 &&
+		    strcmp(s->value, "true") == 0)
+			*capabilities &= ~(uint32_t)WEIR_SINK_COALESCE;
+		if (strcmp(s->name, "size") == 0 && strcmp(s->value, "7") == 0)
+			*capabilities |= WEIR_SINK_LOSSY;
+	}
+	return WEIR_SINK_OK;
+}
+
 static const struct weir_sink_option options[] = {
 	{"dir", WEIR_OPT_PATH, WEIR_OPT_REQUIRED, NULL, "DIR",
 	 "Folder of the target."},
@@ -396,6 +415,7 @@ static const struct weir_sink_plugin plugin = {
 	.probe = fake_probe,
 	.plan = fake_plan,
 	.close = fake_close,
+	.shape = fake_shape,
 };
 
 const struct weir_sink_plugin *

@@ -200,6 +200,93 @@ test_coalesced_older_state_stands(void **state)
 	bench_free(b);
 }
 
+/* One more option for the sink. */
+static void
+add_value(struct sinkconf *c, const char *name, const char *value)
+{
+	static struct sinkconf_value values[3];
+
+	memcpy(values, c->values, 2 * sizeof(*values));
+	values[2].name = (char *)(uintptr_t)name;
+	values[2].value = (char *)(uintptr_t)value;
+	c->values = values;
+	c->nvalues = 3;
+}
+
+static void
+loud(struct sinkconf *c)
+{
+	add_value(c, "loud", "true");
+}
+
+static void
+of_seven(struct sinkconf *c)
+{
+	add_value(c, "size", "7");
+}
+
+/* A coalescing plugin whose sink, as configured, takes every record. */
+static void
+test_shape(void **state)
+{
+	struct bench *b = bench_new("fakecoal");
+
+	(void)state;
+	bench_configure(b, "fakecoal", loud);
+	bench_commit(b, "a/1", "{\"x\":1}", NULL);
+	bench_commit(b, "a/1", "{\"x\":2}", NULL);
+	bench_commit(b, "a/1", "{\"x\":\"BAD\"}", NULL);
+	bench_commit(b, "a/1", "{\"x\":4}", NULL);
+	bench_commit(b, "a/2", "{\"x\":5}", NULL);
+	runs(b, 0);
+	assert_string_equal(bench_sequences(b), "1 2 5");
+	bench_commit(b, "a/1", "{\"x\":6}", NULL);
+	runs(b, 0); /* later records wait */
+	assert_string_equal(bench_sequences(b), "1 2 5");
+	bench_put(b, "lenient", "");
+	ask_retry(b, 3);
+	runs(b, 0);
+	assert_string_equal(bench_sequences(b), "1 2 5 3 4 6");
+	assert_non_null(strstr(bench_get(b, "db"), "{\"x\":4}"));
+	assert_int_equal(parked(b), 0);
+	bench_free(b);
+}
+
+/* What was parked while it coalesced comes record by record afterwards. */
+static void
+test_shape_changes(void **state)
+{
+	struct bench *b = bench_new("fakecoal");
+
+	(void)state;
+	bench_commit(b, "a/1", "{\"x\":\"BAD\"}", NULL);
+	bench_commit(b, "a/1", "{\"y\":2}", NULL);
+	runs(b, 0);
+	bench_commit(b, "a/1", "{\"y\":3}", NULL);
+	runs(b, 0);
+	assert_int_equal(parked(b), 1);
+	bench_put(b, "lenient", "");
+	bench_configure(b, "fakecoal", loud);
+	runs(b, 0);
+	assert_string_equal(bench_sequences(b), "1 2 3");
+	assert_int_equal(parked(b), 0);
+	bench_free(b);
+}
+
+static void
+test_shape_that_adds(void **state)
+{
+	struct bench *b = bench_new("fakecoal");
+
+	(void)state;
+	bench_configure(b, "fakecoal", of_seven);
+	bench_commit(b, "a/1", "{}", NULL);
+	runs(b, WEIR_EDENIED);
+	assert_non_null(strstr(b->err.msg, "its shape adds"));
+	assert_string_equal(bench_sequences(b), "");
+	bench_free(b);
+}
+
 /* New settings or mappings try what is parked once, without being asked. */
 static void
 test_mended_settings_heal(void **state)
@@ -456,6 +543,9 @@ main(void)
 		cmocka_unit_test(test_retry_meets_another_bad_one),
 		cmocka_unit_test(test_many_waiting),
 		cmocka_unit_test(test_superseded),
+		cmocka_unit_test(test_shape),
+		cmocka_unit_test(test_shape_changes),
+		cmocka_unit_test(test_shape_that_adds),
 		cmocka_unit_test(test_coalesced_older_state_stands),
 		cmocka_unit_test(test_mended_settings_heal),
 		cmocka_unit_test(test_nothing_to_retry),

@@ -4,6 +4,7 @@
 
 #include <dlfcn.h>
 #include <ftw.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -194,6 +195,33 @@ begin_call(struct fake *f)
 	f->res.struct_size = sizeof f->res;
 }
 
+/* The plugin may be older than its last callback. */
+static bool
+has_shape(const struct weir_sink_plugin *p)
+{
+	return p->struct_size >= offsetof(struct weir_sink_plugin, shape) +
+					 sizeof p->shape &&
+	       p->shape != NULL;
+}
+
+static int
+ask_shape(struct fake *f, const struct weir_sink_plugin *p)
+{
+	f->capabilities = p->capabilities;
+	f->needs = p->needs;
+	return has_shape(p) ? p->shape(&f->parts->open, &f->capabilities,
+				       &f->needs, &f->res)
+			    : WEIR_SINK_OK;
+}
+
+int
+fake_shape(struct fake *f, const struct weir_sink_plugin *p)
+{
+	make_open(f, p);
+	begin_call(f);
+	return ask_shape(f, p);
+}
+
 int
 fake_open(struct fake *f, const struct weir_sink_plugin *p)
 {
@@ -205,6 +233,8 @@ fake_open(struct fake *f, const struct weir_sink_plugin *p)
 	f->plugin = p;
 	if (p->validate != NULL)
 		class = p->validate(&f->parts->open, &f->res);
+	if (class == WEIR_SINK_OK)
+		class = ask_shape(f, p);
 	if (class == WEIR_SINK_OK)
 		class = p->open(&f->sink, &f->parts->open, &f->res);
 	if (class == WEIR_SINK_OK && p->resume != NULL)
@@ -248,7 +278,7 @@ deliver(struct fake *f, uint64_t from, uint64_t to, uint32_t flags, bool all)
 	struct weir_sink_batch b = {.struct_size = sizeof b};
 	const struct weir_sink_record **list =
 		fake_xalloc((size_t)(fake_last(f) + 1) * sizeof(void *));
-	bool newest = (f->plugin->capabilities & WEIR_SINK_COALESCE) != 0;
+	bool newest = (f->capabilities & WEIR_SINK_COALESCE) != 0;
 
 	for (uint64_t s = from; s <= to; s++) {
 		const struct weir_sink_record *r = fake_at(f, s);

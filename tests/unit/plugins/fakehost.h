@@ -32,6 +32,7 @@ struct fake {
 	int stop_fd;	     /* -1 at first */
 	void *sink;	     /* what the plugin opened, or NULL */
 	const struct weir_sink_plugin *plugin;
+	uint32_t capabilities, needs; /* of the sink as configured */
 
 	/* Faults. Calls of the files table are counted from 1. */
 	uint64_t file_calls;
@@ -79,7 +80,10 @@ uint64_t fake_last(const struct fake *f); /* sequence, 0 when empty */
 const struct weir_sink_record *fake_at(const struct fake *f, uint64_t sequence);
 
 /* Calls on the sink; the class is returned, f->res and f->cursor are filled.
- * fake_open validates, opens and, with HOLDS_CURSOR, resumes lane 0. */
+ * fake_open validates, asks for the shape, opens and, with HOLDS_CURSOR,
+ * resumes lane 0. fake_shape asks for the shape alone: f->capabilities and
+ * f->needs, the descriptor's when the plugin has no such callback. */
+int fake_shape(struct fake *f, const struct weir_sink_plugin *p);
 int fake_open(struct fake *f, const struct weir_sink_plugin *p);
 void fake_close(struct fake *f);
 int fake_resume(struct fake *f);
