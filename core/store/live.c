@@ -2,14 +2,14 @@
 /*
  * The live page.
  *
- *   0  magic "WEIRLIVE"          64  slot 0        128  slot 1
+ *   0  magic "WEIRLIVE"         128  slot 0        192  slot 1
  *   8  format version u32            0  sequence u64
  *  12  futex word u32                8  end u64
  *  16  store id                     16  epoch u64
  *  32  boot id (36 characters)      24  chain value u32
- *  72.. zero                        28  CRC u32 of the 28 bytes, seeded with
+ *  68.. zero                        28  CRC u32 of the 28 bytes, seeded with
  *                                       the generation
- *  192 generation u64
+ * 256  generation u64
  *
  * 1. Slot (generation & 1) is whole; the writer fills the other one and then
  *    adds one to the generation. A writer that is killed in between leaves the
@@ -34,10 +34,13 @@
 #define STORE_ID   16u
 #define BOOT_ID	   32u
 #define BOOT_LEN   36u
-#define SLOTS	   64u
+#define SLOTS	   128u
 #define SLOT	   64u
-#define GENERATION 192u
+#define GENERATION 256u
 #define TRIES	   1000
+
+_Static_assert(BOOT_ID + BOOT_LEN <= SLOTS && SLOTS + 2 * SLOT <= GENERATION,
+	       "parts of the page overlap");
 
 static const char magic[8] = "WEIRLIVE";
 

@@ -152,8 +152,10 @@ sweep(int with)
 		}
 		calls_left = 0;
 		assert_int_equal(import_with_fault(&x, 0, &again, &err), 0);
-		assert_int_equal(again.already, there);
-		assert_int_equal(again.appended, LINES - there);
+		/* A group whose sync failed is no reader's yet, but may be kept
+		 * by the next writer. */
+		assert_true(again.already >= there);
+		assert_int_equal(again.appended, LINES - again.already);
 		assert_int_equal(count_lines(&x), LINES);
 		drop_folder(x.dir);
 		if (rc == 0)

@@ -36,4 +36,11 @@ tests_unit_store_test_faults_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_store_test_faults_LDADD = $(TEST_LIBS)
 tests_unit_store_test_faults_SOURCES = tests/unit/store/test_faults.c \
 	$(STORE_TEST) $(STORE_DISK)
+
+check_PROGRAMS += tests/unit/store/test_live
+TESTS += tests/unit/store/test_live
+tests_unit_store_test_live_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_store_test_live_LDADD = $(TEST_LIBS)
+tests_unit_store_test_live_SOURCES = tests/unit/store/test_live.c \
+	$(STORE_TEST)
 endif
