@@ -7,6 +7,7 @@ import json
 import os
 import random
 import re
+import shutil
 import sys
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 import run
 
 READER = os.path.join(run.SRC, "tests", "vectors", "read_journal.py")
+GOLDEN = os.path.join(run.SRC, "tests", "vectors", "golden")
 
 
 def read(folder, *args, code=0):
@@ -101,3 +103,30 @@ def test_finds_every_flip(weir):
             f.write(bad)
         said = read(weir.dir, code=1).stderr
         assert "Traceback" not in said, (at, said)
+
+
+def unpack(name, hexed):
+    """A segment's file from the text that test_vectors.c describes."""
+    data = bytearray()
+    with open(hexed) as f:
+        for line in f:
+            at, _, row = line.partition(":")
+            while len(data) < int(at, 16):
+                data += data[-32:]
+            data += bytes.fromhex(row)
+    with open(name, "wb") as f:
+        f.write(data)
+
+
+def test_golden(tmp_path):
+    journal = tmp_path / "journal"
+    journal.mkdir()
+    shutil.copy(os.path.join(GOLDEN, "STORE"), tmp_path)
+    for path in glob.glob(os.path.join(GOLDEN, "*.hex")):
+        name = os.path.basename(path)[:-4] + ".seg"
+        unpack(journal / name, path)
+    with open(os.path.join(GOLDEN, "records.ndjson"), "rb") as f:
+        assert read(str(tmp_path), "--all").stdout.encode() == f.read()
+    with open(os.path.join(GOLDEN, "roots")) as f:
+        root = f.readline().strip()
+    assert read(str(tmp_path), "--root").stdout.split() == ["20", root]
