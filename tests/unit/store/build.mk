@@ -43,4 +43,11 @@ tests_unit_store_test_live_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_store_test_live_LDADD = $(TEST_LIBS)
 tests_unit_store_test_live_SOURCES = tests/unit/store/test_live.c \
 	$(STORE_TEST)
+
+check_PROGRAMS += tests/unit/store/test_damage
+TESTS += tests/unit/store/test_damage
+tests_unit_store_test_damage_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_store_test_damage_LDADD = $(TEST_LIBS)
+tests_unit_store_test_damage_SOURCES = tests/unit/store/test_damage.c \
+	$(STORE_TEST) $(STORE_DISK)
 endif
