@@ -9,6 +9,12 @@ tests_crash_shim_la_SOURCES = tests/crash/shim.c tests/crash/page.h
 tests_crash_shim_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared \
 	-rpath /nowhere
 
+check_LTLIBRARIES += tests/crash/faultshim.la
+tests_crash_faultshim_la_SOURCES = tests/crash/faultshim.c
+tests_crash_faultshim_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version \
+	-shared -rpath /nowhere
+
 EXTRA_DIST += \
 	tests/crash/test_crash.py \
+	tests/crash/test_faults.py \
 	tests/crash/world.py
