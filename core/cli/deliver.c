@@ -84,6 +84,7 @@ carry(struct courier *k)
 {
 	struct runner_options o = {.store_dir = k->crew->dir,
 				   .name = k->name,
+				   .cache_bytes = k->crew->cache_bytes,
 				   .stop_fd = k->crew->stop[0],
 				   .skip_backoff = true};
 	struct runner *r = NULL;

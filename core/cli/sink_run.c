@@ -72,11 +72,22 @@ set_runner(struct worker *w, struct runner *r)
 	pthread_mutex_unlock(&lock);
 }
 
+/* Has another process delivered all that is asked for? */
+static bool
+has_reached(const struct worker *w)
+{
+	struct runner_status st;
+
+	return runner_status(&st, w->dir, w->name, NULL) == 0 &&
+	       st.cursor >= w->through;
+}
+
 static int
 deliver(struct worker *w, struct weir_err *err)
 {
 	struct runner_options o = {.store_dir = w->dir,
 				   .name = w->name,
+				   .cache_bytes = w->cache_bytes,
 				   .stop_fd = cli_stop_fd(),
 				   .skip_backoff = w->once};
 	struct pollfd stop = {.fd = o.stop_fd, .events = POLLIN};
@@ -84,10 +95,12 @@ deliver(struct worker *w, struct weir_err *err)
 	struct runner *r = NULL;
 	int rc;
 
-	do
+	do {
 		rc = runner_new(&r, &o, err);
-	while (rc == WEIR_EUNREACH && w->once && clock_monotonic() < until &&
-	       os()->poll(&stop, 1, 50) == 0);
+		if (rc == WEIR_EUNREACH && w->once && has_reached(w))
+			return 0;
+	} while (rc == WEIR_EUNREACH && w->once && clock_monotonic() < until &&
+		 os()->poll(&stop, 1, 50) == 0);
 	if (rc != 0)
 		return rc;
 	set_runner(w, r);
@@ -154,12 +167,14 @@ add(struct team *t, const char *name)
 	start(w);
 }
 
+/* Settings that can't be read are left to the worker, who says so. */
 static bool
 may_run(struct team *t, const char *name)
 {
 	struct sinkconf *conf = NULL;
-	bool ok = sinkconf_load(&conf, t->dir, name, NULL) == 0 &&
-		  conf->enabled && (!t->once || !conf->paused);
+	int rc = sinkconf_load(&conf, t->dir, name, NULL);
+	bool ok = rc == 0 ? conf->enabled && (!t->once || !conf->paused)
+			  : rc != WEIR_ENOTFOUND;
 
 	sinkconf_free(conf);
 	return ok;
