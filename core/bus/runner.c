@@ -39,7 +39,7 @@ lock_held(int fd, const char *name, struct weir_err *err)
 	char pid[24] = "";
 	int64_t n = os_pread_upto(fd, "lock", pid, sizeof(pid) - 1, 0, NULL);
 
-	pid[n > 0 ? strcspn(pid, "\n") : 0] = '\0';
+	pid[n > 0 ? strcspn(pid, " \n") : 0] = '\0';
 	return err_set(
 		err, WEIR_EUNREACH,
 		"process %s delivers for sink %s already; stop it or let it "

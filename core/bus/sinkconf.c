@@ -265,6 +265,18 @@ conf_new(const char *name)
 	return c;
 }
 
+static void
+say_mend(struct weir_err *err, const struct sinkconf *c)
+{
+	size_t n = err != NULL ? strlen(err->msg) : 0;
+
+	if (err != NULL)
+		snprintf(err->msg + n, sizeof(err->msg) - n,
+			 "; mend the file, or configure sink %s again with "
+			 "`weir plugin`",
+			 c->name);
+}
+
 int
 sinkconf_load(struct sinkconf **out, const char *store_dir, const char *name,
 	      struct weir_err *err)
@@ -294,6 +306,8 @@ sinkconf_load(struct sinkconf **out, const char *store_dir, const char *name,
 		       : err_nomem(err);
 	if (rc != 0) {
 		err_prefix(err, "%s", path);
+		if (rc == WEIR_EINPUT)
+			say_mend(err, c);
 		sinkconf_free(c);
 	} else {
 		digest_sha256(hash, &(struct digest_part){text, len}, 1);

@@ -13,6 +13,7 @@
 #include "bus/options.h"
 #include "bus/runner.h"
 #include "bus/sinkconf.h"
+#include "bus/sinkfiles.h"
 #include "cli/sinkview.h"
 #include "cli/table.h"
 
@@ -307,6 +308,8 @@ run_plugin(struct cli *c, struct weir_err *err)
 		rc = sinkconf_load(&old, dir, name, err);
 		if (rc == WEIR_ENOTFOUND && !only_disable(c))
 			rc = 0;
+		if (rc == WEIR_EINPUT && !only_disable(c))
+			rc = sinkfile_check_name(name, err);
 	}
 	if (rc == 0 && old != NULL && strcmp(old->plugin, p->name) != 0)
 		rc = err_set(err, WEIR_EINPUT,

@@ -9,6 +9,7 @@
 #include "bus/deadletter.h"
 #include "bus/runner.h"
 #include "bus/sinkconf.h"
+#include "bus/sinkfiles.h"
 #include "cli/commands.h"
 #include "cli/sinkview.h"
 #include "store/store.h"
@@ -54,7 +55,7 @@ put_filters(struct buf *b, const char *word, char *const *list)
 			   i == 0 ? word : "", i == 0 ? "" : ",", list[i]);
 }
 
-static int
+static void
 list_row(struct cli *c, const struct sinkconf *conf, const char **cells)
 {
 	struct buf filters;
@@ -63,7 +64,7 @@ list_row(struct cli *c, const struct sinkconf *conf, const char **cells)
 		if (c->out.len > 1)
 			buf_putc(&c->out, ',');
 		sinkview_conf_json(&c->out, conf);
-		return 0;
+		return;
 	}
 	buf_init(&filters, CLI_TEXT_MAX);
 	put_filters(&filters, "aggregate", conf->aggregates);
@@ -76,7 +77,14 @@ list_row(struct cli *c, const struct sinkconf *conf, const char **cells)
 					   : "enabled");
 	cells[3] = must_dup(filters.len > 0 ? buf_cstr(&filters) : "all");
 	buf_fini(&filters);
-	return 0;
+}
+
+/* A sink whose settings can't be read hides no other: 8 for done in part. */
+static int
+unreadable(struct cli *c, const char *name, const struct weir_err *why)
+{
+	cli_warn(c, "sink %s is left out: %s", name, why->msg);
+	return 8;
 }
 
 static int
@@ -85,8 +93,8 @@ run_list(struct cli *c, struct weir_err *err)
 	const char *dir, **cells;
 	char **names = NULL;
 	uint64_t last;
-	size_t n = 0;
-	int rc = need_store(c, &dir, &last, err);
+	size_t n = 0, rows = 0;
+	int worst = 0, rc = need_store(c, &dir, &last, err);
 
 	if (rc == 0)
 		rc = sinkconf_list(&names, &n, dir, err);
@@ -97,28 +105,28 @@ run_list(struct cli *c, struct weir_err *err)
 	cells[3] = "RECORDS";
 	if (c->json)
 		buf_putc(&c->out, '[');
-	for (size_t i = 0; rc == 0 && i < n; i++) {
+	for (size_t i = 0; i < n; i++) {
 		struct sinkconf *conf = NULL;
+		struct weir_err why = {0};
 
-		rc = sinkconf_load(&conf, dir, names[i], err);
-		if (rc == 0)
-			rc = list_row(c, conf, cells + 4 * (i + 1));
+		if (sinkconf_load(&conf, dir, names[i], &why) == 0)
+			list_row(c, conf, cells + 4 * (++rows));
+		else if (why.code != WEIR_ENOTFOUND)
+			worst = unreadable(c, names[i], &why);
 		sinkconf_free(conf);
 	}
-	if (rc == 0 && c->json)
+	if (c->json)
 		buf_puts(&c->out, "]\n");
-	else if (rc == 0 && n == 0)
+	else if (n == 0)
 		cli_note(c, "no sink is configured; `weir plugin list` names "
 			    "the plugins");
-	else if (rc == 0)
-		out_table(c, cells, 4, n + 1, 0);
-	if (rc != 0)
-		buf_clear(&c->out);
-	for (size_t i = 4; i < 4 * (n + 1); i++)
+	else
+		out_table(c, cells, 4, rows + 1, 0);
+	for (size_t i = 4; i < 4 * (rows + 1); i++)
 		mem_free((void *)(uintptr_t)cells[i]);
 	mem_free(cells);
 	mem_free(names);
-	return rc;
+	return worst;
 }
 
 /* ---- status ---------------------------------------------------------------
@@ -136,8 +144,8 @@ put_trouble(struct cli *c, const struct status_row *r)
 
 	if (r->st.last_error[0] != '\0') {
 		str_show(text, sizeof(text), str_of(r->st.last_error));
-		buf_printf(&c->out, "\n%s: %s%s%s%s\n", r->conf->name,
-			   r->st.last_code, r->st.last_code[0] ? " " : "", "",
+		buf_printf(&c->out, "\n%s: %s%s%s\n", r->conf->name,
+			   r->st.last_code, r->st.last_code[0] ? " " : "",
 			   text);
 		if (r->st.last_hint[0] != '\0') {
 			str_show(text, sizeof(text), str_of(r->st.last_hint));
@@ -198,34 +206,36 @@ print_status(struct cli *c, const struct status_row *rows, size_t n)
 	mem_free(text);
 }
 
-/* The rows of the sinks named, or of all. */
+/* The rows of the sinks named, or of all; 8 when a sink had to be left out. */
 static int
-take_rows(struct cli *c, const char *dir, uint64_t last,
-	  struct status_row **out, size_t *n, struct weir_err *err)
+take_rows(struct cli *c, const char *dir, struct status_row **out, size_t *n,
+	  struct weir_err *err)
 {
-	const char *name;
 	char **names = NULL;
 	size_t at = 0, all = 0;
-	int rc = sinkconf_list(&names, &all, dir, err);
+	int worst = 0, rc = sinkconf_list(&names, &all, dir, err);
 	bool some = cli_count(c, "SINK") > 0;
 	size_t count = some ? cli_count(c, "SINK") : all;
 
 	*out = must_mem((count + 1) * sizeof(**out));
 	*n = 0;
 	for (size_t i = 0; rc == 0 && i < count; i++) {
+		const char *name = some ? cli_next(c, "SINK", &at) : names[i];
 		struct status_row *r = &(*out)[*n];
+		struct weir_err why = {0};
 
-		name = some ? cli_next(c, "SINK", &at) : names[i];
-		rc = sinkconf_load(&r->conf, dir, name, err);
-		if (rc != 0)
-			break;
-		(*n)++;
-		rc = runner_status(&r->st, dir, name, err);
-		if (r->st.committed < last)
-			r->st.committed = last;
+		rc = sinkconf_load(&r->conf, dir, name, some ? err : &why);
+		if (rc == 0) {
+			(*n)++;
+			rc = runner_status(&r->st, dir, name, err);
+		} else if (!some) {
+			if (rc != WEIR_ENOTFOUND)
+				worst = unreadable(c, name, &why);
+			rc = 0;
+		}
 	}
 	mem_free(names);
-	return rc;
+	return rc != 0 ? rc : worst;
 }
 
 static int
@@ -238,8 +248,11 @@ run_status(struct cli *c, struct weir_err *err)
 	int rc = need_store(c, &dir, &last, err);
 
 	if (rc == 0)
-		rc = take_rows(c, dir, last, &rows, &n, err);
-	if (rc == 0 && c->json) {
+		rc = take_rows(c, dir, &rows, &n, err);
+	for (size_t i = 0; i < n; i++)
+		if (rows[i].st.committed < last)
+			rows[i].st.committed = last;
+	if (rc >= 0 && c->json) {
 		buf_putc(&c->out, '[');
 		for (size_t i = 0; i < n; i++) {
 			buf_puts(&c->out, i > 0 ? "," : "");
@@ -247,9 +260,9 @@ run_status(struct cli *c, struct weir_err *err)
 					     &rows[i].st);
 		}
 		buf_puts(&c->out, "]\n");
-	} else if (rc == 0) {
+	} else if (rc >= 0) {
 		print_status(c, rows, n);
-		if (n == 0)
+		if (rc == 0 && n == 0)
 			cli_note(c, "no sink is configured");
 	}
 	for (size_t i = 0; i < n; i++)
@@ -420,6 +433,8 @@ run_remove(struct cli *c, struct weir_err *err)
 
 		rc = sinkconf_load(&conf, dir, name, err);
 		sinkconf_free(conf);
+		if (rc == WEIR_EINPUT)
+			rc = sinkfile_check_name(name, err);
 	}
 	if (rc == 0 &&
 	    !cli_ask(c,

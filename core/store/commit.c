@@ -208,7 +208,7 @@ decide_version(const struct record_draft *d, const struct pending_aggregate *a,
 	if (d->expected == 0)
 		snprintf(wanted, sizeof(wanted), "none");
 	else if (d->expected == EXPECT_EXISTS)
-		snprintf(wanted, sizeof(wanted), "any");
+		snprintf(wanted, sizeof(wanted), "1 or more");
 	else
 		snprintf(wanted, sizeof(wanted), "%" PRIu64, d->expected);
 	err_set(err, WEIR_ECONFLICT,

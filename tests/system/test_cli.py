@@ -8,6 +8,7 @@ import re
 import select
 import signal
 import sqlite3
+import sys
 import time
 
 import pytest
@@ -699,6 +700,72 @@ def test_remove(mirrored, tmp_path):
     mirrored("sink", "remove", "json", code=3)
     mirrored("sink", "remove", "sqlite", "--purge")
     assert mirrored("sink", "list", "--json").json() == []
+
+
+def test_settings_that_can_not_be_read(mirrored, tmp_path):
+    """One sink's broken sink.conf hides no other sink, is never passed over
+    in silence, and is mended by the command that made it."""
+    mirrored.apply("t", "1", "e", "--sink-wait", "0s")
+    conf = tmp_path / "store" / "sinks" / "json" / "sink.conf"
+    for text in ("garbage\n", "", "[sink]\nplugin = json\nenabled = maybe\n"):
+        conf.write_text(text)
+        for args in (("list",), ("status",)):
+            a = mirrored("sink", *args, code=8)
+            assert "sqlite" in a.out and "json" not in a.out
+            assert "sink json is left out" in a.err and str(conf) in a.err
+            a = mirrored("sink", *args, "--json", code=8)
+            assert [s["name"] for s in a.json()] == ["sqlite"]
+        assert "weir plugin" in mirrored("sink", "status", "json", code=1).err
+        a = mirrored("sink", "run", "--once", code=8)
+        assert "sink json" in a.err and str(conf) in a.err
+        assert rows(mirrored, "SELECT id FROM t") == [("1",)]
+    mirrored("plugin", "json", "--disable", code=1)
+    mirrored("plugin", "json", "--path", "m.json")
+    mirrored("sink", "run", "--once")
+    assert len((tmp_path / "m.json").read_text().splitlines()) == 1
+    conf.write_text("garbage\n")
+    mirrored("sink", "remove", "json")
+    assert [s["name"] for s in mirrored("sink", "list", "--json").json()] \
+        == ["sqlite"]
+
+
+PEAK = """import resource, subprocess, sys
+subprocess.run(sys.argv[1:], check=True)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"""
+
+
+def test_memory_threshold_bounds_the_states(weir):
+    """Folding 24 MiB of states with a budget of 1 MiB holds fewer of them."""
+    weir("import", "-", input="".join(
+        json.dumps({"aggregate_type": "t", "aggregate_id": str(i),
+                    "event_type": "e", "payload": {"a": "x" * 4096}}) + "\n"
+        for i in range(6000)))
+    weir.env["ASAN_OPTIONS"] = os.environ.get("ASAN_OPTIONS", "") + \
+        ":quarantine_size_mb=1"
+    peaks = []
+    for n, budget in enumerate(("64M", "1M")):
+        weir("config", "--memory-threshold", budget)
+        weir("plugin", "csv", "--name", "n%d" % n, "--output-dir", "n%d" % n)
+        # from a small process, as a child begins with its parent's peak
+        p = run.run([sys.executable, "-c", PEAK, run.WEIR, "sink", "run",
+                     "--once", "n%d" % n], cwd=weir.cwd, env=weir.env, check=0)
+        peaks.append(int(p.stdout.splitlines()[-1]))
+    assert peaks[0] - peaks[1] > 12 * 1024, peaks
+
+
+def test_sink_run_once_beside_another(mirrored):
+    """A sink that another process delivers for is not behind when that process
+    has delivered all."""
+    mirrored.apply("t", "1", "e", "--sink-wait", "0s")
+    p = mirrored.start("sink", "run", "json")
+    try:
+        status = lambda: mirrored("sink", "status", "json", "--json").json()[0]
+        wait_for(lambda: status()["cursor"] == 1)
+        a = mirrored("sink", "run", "--once", "json", "--json").json()
+        assert a == {"sinks": 1, "behind": 0, "through": 1}
+    finally:
+        p.kill()
+        p.communicate()
 
 
 def wait_for(what, timeout=30):
