@@ -17,4 +17,5 @@ tests_crash_faultshim_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version \
 EXTRA_DIST += \
 	tests/crash/test_crash.py \
 	tests/crash/test_faults.py \
+	tests/crash/test_full_disk.py \
 	tests/crash/world.py
