@@ -50,4 +50,18 @@ tests_unit_store_test_damage_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_store_test_damage_LDADD = $(TEST_LIBS)
 tests_unit_store_test_damage_SOURCES = tests/unit/store/test_damage.c \
 	$(STORE_TEST) $(STORE_DISK)
+
+check_PROGRAMS += tests/unit/store/test_merkle
+TESTS += tests/unit/store/test_merkle
+tests_unit_store_test_merkle_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_store_test_merkle_LDADD = $(TEST_LIBS)
+tests_unit_store_test_merkle_SOURCES = tests/unit/store/test_merkle.c \
+	$(STORE_TEST)
+
+check_PROGRAMS += tests/unit/store/test_threads
+TESTS += tests/unit/store/test_threads
+tests_unit_store_test_threads_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_store_test_threads_LDADD = $(TEST_LIBS)
+tests_unit_store_test_threads_SOURCES = tests/unit/store/test_threads.c \
+	$(STORE_TEST)
 endif
