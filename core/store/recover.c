@@ -400,6 +400,28 @@ publish(struct store *s)
 	s->end = tail_position(&s->tail);
 }
 
+/* What a reader takes for damage when nothing tells where the journal ends may
+ * be a writer at work that began after it looked: then `live` tells now. */
+static int
+judge_reader(struct recovery *r, struct weir_err *err)
+{
+	struct store *s = r->s;
+	struct live_state live;
+	struct weir_err why = {0};
+	bool this_boot = false;
+	int rc = judge(r, &why);
+
+	if (rc == WEIR_EDAMAGE && !r->live_known) {
+		if (s->live.page == NULL)
+			live_open(&s->live, s->live_path, false, NULL);
+		if (live_read(&s->live, &live, &this_boot, s->id) && this_boot)
+			return recover_follow(s, err);
+	}
+	if (rc != 0 && err != NULL)
+		*err = why;
+	return rc;
+}
+
 int
 recover_open(struct store *s, struct weir_err *err)
 {
@@ -428,7 +450,7 @@ recover_open(struct store *s, struct weir_err *err)
 	if (readable && live.epoch > s->epoch)
 		s->epoch = live.epoch;
 	if (r.stop.stop != STOP_LIMIT)
-		rc = judge(&r, err);
+		rc = s->writing ? judge(&r, err) : judge_reader(&r, err);
 	publish(s);
 	if (rc != 0 || !s->writing)
 		return rc;

@@ -127,6 +127,52 @@ test_below_the_end(void **state)
 	assert_int_equal(open_reader(&s, in(dir, "copy"), &err), WEIR_EDAMAGE);
 }
 
+static unsigned reads_left;
+
+static ssize_t
+interrupted_read(int fd, void *p, size_t n, off_t at)
+{
+	struct receipt got;
+
+	if (reads_left > 0 && --reads_left == 0) {
+		struct store *s = must_write(dir);
+		for (unsigned i = 0; i < 3; i++)
+			commit_one(s, &got, draft_sized(i, 2000));
+		store_close(s);
+	}
+	return os_real()->pread(fd, p, n, at);
+}
+
+/* The first writer after a boot begins at any read of a reader that opens. */
+static void
+test_writer_comes_meanwhile(void **state)
+{
+	struct os table = *os_real();
+	bool live = true;
+
+	(void)state;
+	table.pread = interrupted_read;
+	for (unsigned nth = 1; live; nth++) {
+		struct store *s;
+		struct receipt got;
+		folder_empty(dir);
+		s = must_write(dir);
+		for (unsigned i = 0; i < 4; i++)
+			commit_one(s, &got, draft_sized(i, 300));
+		store_close(s);
+		assert_int_equal(remove(in(dir, "live")), 0);
+		os_set(&table);
+		reads_left = nth;
+		s = must_read(dir);
+		live = reads_left == 0;
+		reads_left = 0;
+		os_set(NULL);
+		assert_ok(store_refresh(s, &err), err);
+		assert_int_equal(store_last(s), live ? 7 : 4);
+		store_close(s);
+	}
+}
+
 int
 main(void)
 {
@@ -135,6 +181,7 @@ main(void)
 		TEST(test_names_the_end),
 		TEST(test_nothing_unsynced),
 		TEST(test_below_the_end),
+		TEST(test_writer_comes_meanwhile),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
