@@ -17,6 +17,21 @@ const char *const columns_base[] = {"id",	  "version",	"created_at",
 				    "created_by", "updated_at", "updated_by",
 				    NULL};
 
+const char *const columns_history[] = {"event_type", "sequence", "committed_at",
+				       NULL};
+const char *const columns_history_fields[] = {
+	"field_event_type", "field_sequence", "field_committed_at", NULL};
+
+const char *
+column_history_name(const struct column *col)
+{
+	for (size_t i = 0; i < COLUMNS_NHISTORY; i++) {
+		if (strcmp(col->name, columns_history[i]) == 0)
+			return columns_history_fields[i];
+	}
+	return col->name;
+}
+
 /* Names that something else in the target has. */
 struct taken {
 	char (*names)[IDENT_SIZE];
@@ -213,10 +228,27 @@ table_name_free(const struct columns *c, const char *name)
 	if (ident_listed(name, c->rules.tables) || is_taken(&c->taken, name))
 		return false;
 	for (size_t i = 0; i < c->n; i++) {
-		if (strcmp(c->tables[i]->name, name) == 0)
+		if (strcmp(c->tables[i]->name, name) == 0 ||
+		    strcmp(c->tables[i]->history, name) == 0)
 			return false;
 	}
 	return true;
+}
+
+bool
+columns_keep_history(struct columns *c, struct table *t)
+{
+	char name[IDENT_SIZE];
+
+	for (unsigned round = 0; t->history[0] == '\0' && round < IDENT_ROUNDS;
+	     round++) {
+		ident_make(name, c->host, t->aggregate_type, "", "_history",
+			   round);
+		if (table_name_free(c, name))
+			memcpy(t->history, name, sizeof name);
+	}
+	t->keeps_history = t->history[0] != '\0';
+	return t->keeps_history;
 }
 
 struct table *
@@ -422,9 +454,12 @@ columns_keep(struct columns *c)
 	for (size_t i = 0; i < c->n; i++) {
 		struct table *t = c->tables[i];
 		t->saved = t->present = true;
+		if (t->keeps_history)
+			t->history_saved = t->history_present = true;
 		for (size_t k = 0; k < t->ncolumns; k++) {
 			t->columns[k]->saved = true;
 			t->columns[k]->present = true;
+			t->columns[k]->in_history = t->history_present;
 			t->columns[k]->widen = false;
 		}
 	}

@@ -39,6 +39,7 @@ struct column {
 	struct column *of;	 /* set in a variant: the column it stands by */
 	bool saved;		 /* its entry in the target is as here */
 	bool present;		 /* the target has this column */
+	bool in_history;	 /* and so has the table of versions */
 	bool widen;		 /* is to become text in the next transaction */
 	enum sqltype_family was; /* with widen: what it was before */
 };
@@ -49,6 +50,9 @@ struct table {
 	struct column **columns; /* without the base columns */
 	size_t ncolumns;
 	bool saved, present;
+	char history[IDENT_SIZE]; /* the table of every version, or "" */
+	bool keeps_history;	  /* planned: columns_keep_history was called */
+	bool history_saved, history_present;
 	size_t index; /* its place in the map */
 	void *user;   /* for the plugin; NULL at first */
 	struct table_parts *parts;
@@ -64,6 +68,16 @@ struct columns_rules {
 /* id, version, created_at, created_by, updated_at, updated_by, NULL. */
 extern const char *const columns_base[];
 #define COLUMNS_NBASE 6u
+
+/* What a table of versions has after those: event_type, sequence,
+ * committed_at, NULL. */
+extern const char *const columns_history[];
+#define COLUMNS_NHISTORY 3u
+/* A column's name there. It differs for fields that are called like one of
+ * these; a target with such tables lists columns_history_fields among its
+ * column_names, so that no other field has it. */
+const char *column_history_name(const struct column *col);
+extern const char *const columns_history_fields[];
 
 struct columns *columns_new(const struct weir_sink_host *host,
 			    const struct columns_rules *rules);
@@ -105,6 +119,10 @@ struct column *columns_field(struct columns *c, struct table *t,
 			     enum column_source source);
 struct column *columns_variant(struct columns *c, struct table *t,
 			       struct column *of);
+
+/* The table has another beside it, NAME_history, of every version. False: no
+ * name is free. */
+bool columns_keep_history(struct columns *c, struct table *t);
 
 /* All that was planned is now in the target. */
 void columns_keep(struct columns *c);

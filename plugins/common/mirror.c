@@ -305,7 +305,7 @@ widen(struct column *col, bool *changed)
 {
 	col->was = col->type.family;
 	col->type = sqltype_text;
-	col->widen = col->present;
+	col->widen = col->present || col->in_history;
 	col->saved = false;
 	*changed = true;
 }
@@ -352,7 +352,7 @@ shape_member(struct mirror *m, struct table *t,
 		if (class != WEIR_SINK_OK)
 			return class;
 	}
-	if (!col->present)
+	if (!col->present || (t->keeps_history && !col->in_history))
 		*changed = true;
 	enum fit fit = value(m, col, &cell, mem, why);
 	if (fit == UNFIT && col->source == COLUMN_INFERRED) {
@@ -381,6 +381,10 @@ mirror_shape(struct mirror *m, const struct weir_sink_record *rec,
 	if (t == NULL)
 		return result_nomem(res);
 	if (!t->present)
+		*changed = true;
+	if (m->history && !columns_keep_history(m->map, t))
+		return result_nomem(res);
+	if (t->keeps_history && !(t->history_present && t->history_saved))
 		*changed = true;
 	for (size_t i = 0; i < rec->nstate; i++) {
 		int class = shape_member(m, t, rec, i, changed, res);

@@ -27,6 +27,7 @@ struct mirror {
 	bool replace_nul;   /* NUL in strings becomes U+FFFD, else refused */
 	bool typed;	    /* the target has types of its own (PostgreSQL):
 			     * values are text to be cast, jsonb is strict */
+	bool history;	    /* every version is kept, in tables beside */
 	size_t columns_max; /* of one table, without the base columns */
 	struct arena arena; /* decoded values; shaping clears it, and the
 			     * plugin before it fills another row */
@@ -61,7 +62,8 @@ int mirror_fill(struct mirror *m, struct cell *cells, const struct table *t,
 /* ---- the stored map (mirror_map.c) -----------------------------------------
  */
 
-/* A row of the target's weir_columns; kind is table, column or variant. */
+/* A row of the target's weir_columns; kind is table, column, variant or
+ * history. */
 struct mirror_entry {
 	const char *kind;
 	struct weir_str aggregate_type, field;

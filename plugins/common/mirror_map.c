@@ -36,6 +36,11 @@ mirror_load_entry(struct columns *map, const struct mirror_entry *e)
 	struct table *t = columns_find_table(map, e->aggregate_type);
 	if (t == NULL)
 		return true;
+	if (strcmp(e->kind, "history") == 0) {
+		snprintf(t->history, sizeof t->history, "%s", e->name);
+		t->history_saved = true;
+		return true;
+	}
 	if (strcmp(e->kind, "variant") == 0) {
 		struct column *of = columns_find_field(t, e->field, 0);
 		return of == NULL ||
@@ -48,11 +53,13 @@ mirror_load_entry(struct columns *map, const struct mirror_entry *e)
 }
 
 static struct table *
-table_named(const struct columns *map, const char *name)
+table_named(const struct columns *map, const char *name, bool *history)
 {
 	for (size_t i = 0; i < columns_ntables(map); i++) {
-		if (strcmp(columns_table_at(map, i)->name, name) == 0)
-			return columns_table_at(map, i);
+		struct table *t = columns_table_at(map, i);
+		*history = strcmp(t->history, name) == 0;
+		if (*history || strcmp(t->name, name) == 0)
+			return t;
 	}
 	return NULL;
 }
@@ -75,18 +82,22 @@ bool
 mirror_see(struct columns *map, const char *relation, bool table,
 	   const char *column)
 {
-	struct table *t = table ? table_named(map, relation) : NULL;
+	bool history = false;
+	struct table *t = table ? table_named(map, relation, &history) : NULL;
 
 	if (t == NULL)
 		return columns_take_table(map, relation) == 0;
-	t->present = true;
-	if (column == NULL || ident_listed(column, columns_base))
+	*(history ? &t->history_present : &t->present) = true;
+	if (column == NULL || ident_listed(column, columns_base) ||
+	    (history && ident_listed(column, columns_history)))
 		return true;
 	for (size_t i = 0; i < t->ncolumns; i++) {
-		if (same_name(t->columns[i]->name, column)) {
-			t->columns[i]->present = true;
-			return true;
-		}
+		struct column *c = t->columns[i];
+		if (!same_name(history ? column_history_name(c) : c->name,
+			       column))
+			continue;
+		*(history ? &c->in_history : &c->present) = true;
+		return true;
 	}
 	return columns_take_column(map, t, column) == 0;
 }

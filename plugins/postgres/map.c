@@ -14,8 +14,10 @@
 #define TABLE_COLUMNS 1600u
 
 static const char *const own_tables[] = {"weir_columns", "weir_cursors", NULL};
-static const char *const system_columns[] = {"tableoid", "ctid", "xmin", "xmax",
-					     "cmin",	 "cmax", NULL};
+static const char *const system_columns[] = {
+	"tableoid", "ctid", "xmin", "xmax", "cmin", "cmax",
+	/* in a history: */
+	"field_event_type", "field_sequence", "field_committed_at", NULL};
 
 void
 target_drop_map(struct target *t)
@@ -105,7 +107,8 @@ target_load_map(struct target *t, struct weir_sink_result *res)
 
 	if (t->mirror.map != NULL)
 		return WEIR_SINK_OK;
-	t->mirror.columns_max = TABLE_COLUMNS - COLUMNS_NBASE;
+	t->mirror.columns_max =
+		TABLE_COLUMNS - COLUMNS_NBASE - COLUMNS_NHISTORY;
 	struct columns *map = columns_new(t->host, &rules);
 	if (map == NULL)
 		return result_nomem(res);
@@ -152,103 +155,164 @@ text_literal(struct text *sql, struct weir_str s)
 }
 
 void
-text_table(struct target *t, struct text *sql, const struct table *table)
+text_table(struct target *t, struct text *sql, const char *name)
 {
 	text_ident(sql, t->schema);
 	text_puts(sql, ".");
-	text_ident(sql, table->name);
+	text_ident(sql, name);
+}
+
+void
+text_as_text(struct text *sql, const char *column, enum sqltype_family family)
+{
+	bool json = family == SQL_JSON || family == SQL_JSONB;
+
+	text_puts(sql, json ? "nullif(" : "");
+	text_ident(sql, column);
+	text_puts(sql, json ? "::text, 'null')" : "::text");
 }
 
 static void
-put_column(struct text *sql, const struct column *col)
+put_column(struct text *sql, const struct column *col, bool history)
 {
-	text_ident(sql, col->name);
+	text_ident(sql, history ? column_history_name(col) : col->name);
 	text_puts(sql, " ");
 	text_puts(sql, col->type.name);
 }
 
-/* The entry of a column, or of the table itself when col is NULL. */
-void
-map_put_entry(struct target *t, struct text *sql, const struct table *table,
-	      const struct column *col)
-{
-	const char *kind = col == NULL	     ? "table"
-			   : col->of != NULL ? "variant"
-					     : "column";
+struct entry {
+	const char *kind;
+	struct weir_str aggregate_type, field;
+	const char *name, *datatype, *source;
+};
 
+static void
+put_entry(struct target *t, struct text *sql, const struct entry *e)
+{
 	text_fmt(sql,
 		 "INSERT INTO weir_columns(kind, aggregate_type, field, name, "
 		 "datatype, source, revision) VALUES ('%s', ",
-		 kind);
-	text_literal(sql, table->aggregate_type);
+		 e->kind);
+	text_literal(sql, e->aggregate_type);
 	text_puts(sql, ", ");
-	text_literal(sql, col != NULL ? col->field : text_of(""));
+	text_literal(sql, e->field);
 	text_puts(sql, ", ");
-	text_literal(sql, text_of(col != NULL ? col->name : table->name));
+	text_literal(sql, text_of(e->name));
 	text_puts(sql, ", ");
-	text_literal(sql, text_of(col != NULL ? col->type.name : ""));
+	text_literal(sql, text_of(e->datatype));
 	text_fmt(sql,
 		 ", '%s', %llu) ON CONFLICT (kind, aggregate_type, field) DO "
 		 "UPDATE SET datatype = EXCLUDED.datatype, source = "
 		 "EXCLUDED.source, revision = EXCLUDED.revision; ",
-		 col != NULL ? mirror_source_name(col->source) : "",
-		 (unsigned long long)t->revision + 1);
+		 e->source, (unsigned long long)t->revision + 1);
+}
+
+void
+map_put_entry(struct target *t, struct text *sql, const struct table *table,
+	      const struct column *col)
+{
+	struct entry e = {
+		.kind = col->of != NULL ? "variant" : "column",
+		.aggregate_type = table->aggregate_type,
+		.field = col->field,
+		.name = col->name,
+		.datatype = col->type.name,
+		.source = mirror_source_name(col->source),
+	};
+
+	put_entry(t, sql, &e);
 }
 
 static void
-put_table(struct target *t, struct text *sql, const struct table *table)
+put_table_entry(struct target *t, struct text *sql, const struct table *table,
+		bool history)
+{
+	struct entry e = {
+		.kind = history ? "history" : "table",
+		.aggregate_type = table->aggregate_type,
+		.field = text_of(""),
+		.name = history ? table->history : table->name,
+		.datatype = "",
+		.source = "",
+	};
+
+	put_entry(t, sql, &e);
+}
+
+static void
+put_table(struct target *t, struct text *sql, const struct table *table,
+	  bool history)
 {
 	char key[IDENT_SIZE];
 
 	/* The default name, TABLE_pkey, may be another aggregate type's. */
-	ident_make(key, t->host, table->aggregate_type, "weir_key_", "", 2);
+	ident_make(key, t->host, table->aggregate_type,
+		   history ? "weir_history_key_" : "weir_key_", "", 2);
 	text_puts(sql, "CREATE TABLE IF NOT EXISTS ");
-	text_table(t, sql, table);
-	text_puts(sql, "(\"id\" text COLLATE \"C\" CONSTRAINT ");
-	text_ident(sql, key);
-	text_puts(sql, " PRIMARY KEY, "
+	text_table(t, sql, history ? table->history : table->name);
+	text_puts(sql, "(\"id\" text COLLATE \"C\", "
 		       "\"version\" bigint NOT NULL, "
 		       "\"created_at\" timestamptz, \"created_by\" text, "
 		       "\"updated_at\" timestamptz, \"updated_by\" text");
+	if (history)
+		text_puts(sql, ", \"event_type\" text NOT NULL, "
+			       "\"sequence\" bigint NOT NULL, "
+			       "\"committed_at\" timestamptz NOT NULL");
 	for (size_t i = 0; i < table->ncolumns; i++) {
 		text_puts(sql, ", ");
-		put_column(sql, table->columns[i]);
+		put_column(sql, table->columns[i], history);
 	}
-	text_puts(sql, "); ");
+	text_puts(sql, ", CONSTRAINT ");
+	text_ident(sql, key);
+	text_puts(sql, history ? " PRIMARY KEY (\"id\", \"version\")); "
+			       : " PRIMARY KEY (\"id\")); ");
 }
 
 /* One ALTER TABLE for all columns that are new or become text. */
 static void
-put_changes(struct target *t, struct text *sql, const struct table *table)
+put_changes(struct target *t, struct text *sql, const struct table *table,
+	    bool history)
 {
 	bool any = false;
 
 	for (size_t i = 0; i < table->ncolumns; i++) {
 		const struct column *col = table->columns[i];
-		if (col->present && !col->widen)
+		bool there = history ? col->in_history : col->present;
+		if (there && !col->widen)
 			continue;
 		if (!any) {
 			text_puts(sql, "ALTER TABLE ");
-			text_table(t, sql, table);
+			text_table(t, sql,
+				   history ? table->history : table->name);
 		}
 		text_puts(sql, any ? ", " : " ");
 		any = true;
-		if (!col->present) {
+		if (!there) {
 			text_puts(sql, "ADD COLUMN IF NOT EXISTS ");
-			put_column(sql, col);
+			put_column(sql, col, history);
 			continue;
 		}
+		const char *name =
+			history ? column_history_name(col) : col->name;
 		text_puts(sql, "ALTER COLUMN ");
-		text_ident(sql, col->name);
-		/* A jsonb null is NULL in a text column. */
-		text_puts(sql, " TYPE text USING CASE WHEN to_jsonb(");
-		text_ident(sql, col->name);
-		text_puts(sql, ") <> 'null'::jsonb THEN ");
-		text_ident(sql, col->name);
-		text_puts(sql, "::text END");
+		text_ident(sql, name);
+		text_puts(sql, " TYPE text USING ");
+		text_as_text(sql, name, col->was);
 	}
 	if (any)
 		text_puts(sql, "; ");
+}
+
+/* A history is kept in shape, whether this sink writes it or another did. */
+static void
+put_history(struct target *t, struct text *sql, const struct table *table)
+{
+	if (table->history_present)
+		put_changes(t, sql, table, true);
+	else if (table->keeps_history)
+		put_table(t, sql, table, true);
+	if (table->keeps_history && !table->history_saved)
+		put_table_entry(t, sql, table, true);
 }
 
 /* Prepared statements name the types of their time. */
@@ -272,11 +336,12 @@ map_put_ddl(struct target *t, struct text *sql)
 	for (size_t i = 0; i < columns_ntables(map); i++) {
 		const struct table *table = columns_table_at(map, i);
 		if (table->present)
-			put_changes(t, sql, table);
+			put_changes(t, sql, table, false);
 		else
-			put_table(t, sql, table);
+			put_table(t, sql, table, false);
 		if (!table->saved)
-			map_put_entry(t, sql, table, NULL);
+			put_table_entry(t, sql, table, false);
+		put_history(t, sql, table);
 		for (size_t k = 0; k < table->ncolumns; k++) {
 			if (!table->columns[k]->saved)
 				map_put_entry(t, sql, table, table->columns[k]);

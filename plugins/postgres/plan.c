@@ -35,24 +35,35 @@ check_page(const struct table *table, const struct column *col,
 	return WEIR_SINK_OK;
 }
 
+/* The column's value as the text that becomes one of the type. */
+static void
+put_text(struct text *sql, const struct column *col, const struct sqltype *type)
+{
+	bool plain = col->type.array || type->family == SQL_JSON ||
+		     type->family == SQL_JSONB;
+
+	text_as_text(sql, col->name, plain ? SQL_TEXT : col->type.family);
+}
+
 static void
 put_declare(struct target *t, struct text *sql, const struct table *table,
 	    const struct column *col, const struct sqltype *type)
 {
-	text_puts(sql, "DECLARE weir_values NO SCROLL CURSOR FOR SELECT id, ");
-	text_ident(sql, col->name);
-	text_puts(sql, "::text");
+	text_puts(sql, "DECLARE weir_values NO SCROLL CURSOR FOR SELECT ");
+	text_puts(sql, strcmp(table->name, table->history) == 0
+			       ? "id || ' version ' || version, "
+			       : "id, ");
+	put_text(sql, col, type);
 	if (type->family == SQL_OTHER || type->array) {
 		text_puts(sql, ", ");
-		text_ident(sql, col->name);
-		text_fmt(sql, "::text::%s::text = ", type->name);
-		text_ident(sql, col->name);
-		text_puts(sql, "::text");
+		put_text(sql, col, type);
+		text_fmt(sql, "::%s::text = ", type->name);
+		put_text(sql, col, type);
 	}
 	text_puts(sql, " FROM ");
-	text_table(t, sql, table);
+	text_table(t, sql, table->name);
 	text_puts(sql, " WHERE ");
-	text_ident(sql, col->name);
+	put_text(sql, col, type);
 	text_puts(sql, " IS NOT NULL");
 }
 
@@ -83,26 +94,47 @@ check_values(struct target *t, struct text *sql, const struct table *table,
 	return class;
 }
 
+/* Checks the values of one table's column and changes its type. */
+static int
+change_one(struct target *t, struct text *sql, const struct table *table,
+	   const struct column *col, const struct sqltype *type,
+	   struct weir_sink_result *res)
+{
+	int class = check_values(t, sql, table, col, type, res);
+
+	text_clear(sql);
+	text_puts(sql, "ALTER TABLE ");
+	text_table(t, sql, table->name);
+	text_puts(sql, " ALTER COLUMN ");
+	text_ident(sql, col->name);
+	text_fmt(sql, " TYPE %s USING ", type->name);
+	put_text(sql, col, type);
+	text_fmt(sql, "::%s", type->name);
+	if (class == WEIR_SINK_OK)
+		class = sql->failed ? result_nomem(res)
+				    : link_script(t, text_cstr(sql), res);
+	return class;
+}
+
+/* In the history as in the mirror. */
 static int
 change_column(struct target *t, const struct table *table,
 	      const struct column *col, const struct sqltype *type,
 	      struct weir_sink_result *res)
 {
-	struct column next = *col;
+	struct table history = *table;
+	struct column next = *col, there = *col;
 	struct text sql;
 
 	next.type = *type;
 	next.source = COLUMN_MAPPED;
+	memcpy(history.name, table->history, sizeof history.name);
+	snprintf(there.name, sizeof there.name, "%s", column_history_name(col));
 	text_init(&sql, t->host, SQL_MAX);
-	int class = check_values(t, &sql, table, col, type, res);
+	int class = change_one(t, &sql, table, col, type, res);
+	if (class == WEIR_SINK_OK && table->history_present && col->in_history)
+		class = change_one(t, &sql, &history, &there, type, res);
 	text_clear(&sql);
-	text_puts(&sql, "ALTER TABLE ");
-	text_table(t, &sql, table);
-	text_puts(&sql, " ALTER COLUMN ");
-	text_ident(&sql, col->name);
-	text_fmt(&sql, " TYPE %s USING ", type->name);
-	text_ident(&sql, col->name);
-	text_fmt(&sql, "::text::%s; ", type->name);
 	map_put_entry(t, &sql, table, &next);
 	if (class == WEIR_SINK_OK)
 		class = sql.failed ? result_nomem(res)

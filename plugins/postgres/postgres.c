@@ -23,6 +23,9 @@ static const struct weir_sink_option options[] = {
 	 "how long a statement may take"},
 	{"lock-timeout", WEIR_OPT_DURATION, 0, "5s", "TIME",
 	 "how long to wait for a lock that another session holds"},
+	{"history", WEIR_OPT_BOOL, 0, "false", NULL,
+	 "keep every version as well, a row each, in a table NAME_history "
+	 "beside each table"},
 	MIRROR_OPTIONS,
 	{NULL, 0, 0, NULL, NULL, NULL},
 };
@@ -58,6 +61,18 @@ sink_validate(const struct weir_sink_open *o, struct weir_sink_result *res)
 	if (wrong == NULL)
 		return WEIR_SINK_OK;
 	return result_set(res, WEIR_SINK_REJECT, NULL, NULL, "%s", wrong);
+}
+
+/* Every version: the host must leave out none. */
+static int
+sink_shape(const struct weir_sink_open *o, uint32_t *capabilities,
+	   uint32_t *needs, struct weir_sink_result *res)
+{
+	(void)needs;
+	(void)res;
+	if (setting_bool(o, "history"))
+		*capabilities &= ~(uint32_t)WEIR_SINK_COALESCE;
+	return WEIR_SINK_OK;
 }
 
 static char *
@@ -125,9 +140,19 @@ sink_open(void **out, const struct weir_sink_open *o,
 
 	if (t == NULL)
 		return result_nomem(res);
+	/* A host that knows no shape would leave versions out. */
+	if (setting_bool(o, "history") && o->host->abi_minor < 2) {
+		sink_free(o->host, t);
+		return result_set(res, WEIR_SINK_BLOCKED, NULL,
+				  "use a newer weir, or turn history off",
+				  "history needs plugin ABI 0.2, this weir "
+				  "has 0.%u",
+				  (unsigned)o->host->abi_minor);
+	}
 	t->host = o->host;
 	t->stop_fd = -1;
 	mirror_init(&t->mirror, o, true);
+	t->mirror.history = setting_bool(o, "history");
 	if (setting_get(o, "connection") != NULL)
 		t->connection = dup_text(o->host, setting_get(o, "connection"));
 	t->schema = dup_text(o->host, schema != NULL ? schema : "public");
@@ -221,6 +246,7 @@ static const struct weir_sink_plugin plugin = {
 	.plan = target_plan,
 	.rewind = sink_rewind,
 	.close = sink_close,
+	.shape = sink_shape,
 };
 
 const struct weir_sink_plugin *

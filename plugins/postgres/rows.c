@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The newest record of each aggregate of a batch, one statement per table: the
+ * The newest record of each aggregate of a batch, and for a history all of
+ * them, one statement per table: the
  * values of a column travel as one text array in binary form, so nothing is
  * quoted, and are cast to the column's type by the server.
  */
@@ -13,11 +14,17 @@
 #define ARRAY_MAX ((size_t)512 << 20)
 #define TEXT_OID  25u
 
-struct rows {
-	struct target *t;
-	const struct weir_sink_record **records; /* newest ones, by sequence */
+/* Records for the mirror's tables, or for the histories. */
+struct set {
+	const struct weir_sink_record **records; /* by sequence */
 	struct table **tables;			 /* of each */
 	size_t n;
+	bool history;
+};
+
+struct rows {
+	struct target *t;
+	struct set newest, all; /* all is empty without a history */
 };
 
 static uint64_t
@@ -52,27 +59,66 @@ first_seen(const struct weir_sink_record **slots, size_t nslots,
 	return true;
 }
 
-/* Fills records with the newest of each aggregate, in the batch's order. */
 static bool
-coalesce(struct rows *r, const struct weir_sink_batch *b)
+set_init(struct set *s, struct target *t, size_t n)
+{
+	s->records = sink_alloc(t->host, n * sizeof *s->records);
+	s->tables = sink_alloc(t->host, n * sizeof *s->tables);
+	return s->records != NULL && s->tables != NULL;
+}
+
+static void
+set_fini(struct set *s, struct target *t)
+{
+	sink_free(t->host, s->records);
+	sink_free(t->host, s->tables);
+}
+
+/* Fills s with the newest of each aggregate, in the batch's order. */
+static bool
+coalesce(struct set *s, struct target *t, const struct weir_sink_batch *b)
 {
 	size_t nslots = 16;
 
 	while (nslots < (size_t)b->nrecords * 2)
 		nslots *= 2;
 	const struct weir_sink_record **slots =
-		sink_alloc(r->t->host, nslots * sizeof(void *));
+		sink_alloc(t->host, nslots * sizeof(void *));
 	if (slots == NULL)
 		return false;
 	size_t at = b->nrecords;
 	for (size_t i = b->nrecords; i-- > 0;) {
 		if (first_seen(slots, nslots, b->records[i]))
-			r->records[--at] = b->records[i];
+			s->records[--at] = b->records[i];
 	}
-	r->n = b->nrecords - at;
-	memmove(r->records, r->records + at, r->n * sizeof *r->records);
-	sink_free(r->t->host, slots);
+	s->n = b->nrecords - at;
+	memmove(s->records, s->records + at, s->n * sizeof *s->records);
+	sink_free(t->host, slots);
 	return true;
+}
+
+static bool
+make_sets(struct rows *r, const struct weir_sink_batch *b)
+{
+	if (!set_init(&r->newest, r->t, b->nrecords) ||
+	    !coalesce(&r->newest, r->t, b))
+		return false;
+	if (!r->t->mirror.history)
+		return true;
+	r->all.history = true;
+	if (!set_init(&r->all, r->t, b->nrecords))
+		return false;
+	for (r->all.n = 0; r->all.n < b->nrecords; r->all.n++)
+		r->all.records[r->all.n] = b->records[r->all.n];
+	return true;
+}
+
+static void
+find_tables(struct set *s, const struct columns *map)
+{
+	for (size_t i = 0; i < s->n; i++)
+		s->tables[i] =
+			columns_find_table(map, s->records[i]->aggregate_type);
 }
 
 int
@@ -80,28 +126,24 @@ rows_new(struct rows **out, struct target *t, const struct weir_sink_batch *b,
 	 bool *changed, struct weir_sink_result *res)
 {
 	struct rows *r = sink_alloc(t->host, sizeof *r);
-	size_t n = b->nrecords;
+	int class = WEIR_SINK_OK;
 
 	if (r == NULL)
 		return result_nomem(res);
 	r->t = t;
-	r->records = sink_alloc(t->host, n * sizeof *r->records);
-	r->tables = sink_alloc(t->host, n * sizeof *r->tables);
-	if (r->records == NULL || r->tables == NULL || !coalesce(r, b)) {
+	if (!make_sets(r, b)) {
 		rows_free(r);
 		return result_nomem(res);
 	}
-	int class = WEIR_SINK_OK;
-	for (size_t i = 0; class == WEIR_SINK_OK && i < r->n; i++) {
-		class = mirror_shape(&t->mirror, r->records[i], changed, res);
-		if (class == WEIR_SINK_OK)
-			r->tables[i] = columns_find_table(
-				t->mirror.map, r->records[i]->aggregate_type);
-	}
+	const struct set *s = t->mirror.history ? &r->all : &r->newest;
+	for (size_t i = 0; class == WEIR_SINK_OK && i < s->n; i++)
+		class = mirror_shape(&t->mirror, s->records[i], changed, res);
 	if (class != WEIR_SINK_OK) {
 		rows_free(r);
 		return class;
 	}
+	find_tables(&r->newest, t->mirror.map);
+	find_tables(&r->all, t->mirror.map);
 	*out = r;
 	return WEIR_SINK_OK;
 }
@@ -111,68 +153,99 @@ rows_free(struct rows *r)
 {
 	if (r == NULL)
 		return;
-	sink_free(r->t->host, r->records);
-	sink_free(r->t->host, r->tables);
+	set_fini(&r->newest, r->t);
+	set_fini(&r->all, r->t);
 	sink_free(r->t->host, r);
 }
 
 /* ---- the statement ----------------------------------------------------------
  */
 
-static const char *
-column_name(const struct table *t, size_t i)
+/* Columns before those of the fields. */
+static size_t
+nbase(bool history)
 {
-	return i < COLUMNS_NBASE ? columns_base[i]
-				 : t->columns[i - COLUMNS_NBASE]->name;
+	return COLUMNS_NBASE + (history ? COLUMNS_NHISTORY : 0);
 }
 
 static const char *
-column_type(const struct table *t, size_t i)
+column_name(const struct table *t, size_t i, bool history)
 {
-	static const char *const base[] = {"text", "bigint",	  "timestamptz",
-					   "text", "timestamptz", "text"};
-	return i < COLUMNS_NBASE ? base[i]
-				 : t->columns[i - COLUMNS_NBASE]->type.name;
+	if (i < COLUMNS_NBASE)
+		return columns_base[i];
+	if (i < nbase(history))
+		return columns_history[i - COLUMNS_NBASE];
+	const struct column *col = t->columns[i - nbase(history)];
+	return history ? column_history_name(col) : col->name;
+}
+
+static const char *
+column_type(const struct table *t, size_t i, bool history)
+{
+	static const char *const base[] = {
+		"text", "bigint", "timestamptz", "text",	"timestamptz",
+		"text", "text",	  "bigint",	 "timestamptz",
+	};
+	return i < nbase(history) ? base[i]
+				  : t->columns[i - nbase(history)]->type.name;
+}
+
+static void
+put_conflict(struct text *sql, const struct table *table, bool history,
+	     bool replay)
+{
+	size_t n = nbase(history) + table->ncolumns;
+
+	text_puts(sql, history ? " ON CONFLICT (\"id\", \"version\") DO "
+			       : " ON CONFLICT (\"id\") DO ");
+	if (history && !replay) {
+		text_puts(sql, "NOTHING");
+		return;
+	}
+	text_puts(sql, "UPDATE SET ");
+	for (size_t i = 1; i < n; i++) {
+		const char *name = column_name(table, i, history);
+		text_puts(sql, i > 1 ? ", " : "");
+		text_ident(sql, name);
+		text_puts(sql, " = EXCLUDED.");
+		text_ident(sql, name);
+	}
+	if (!history)
+		text_fmt(sql, " WHERE t.\"version\" %s EXCLUDED.\"version\"",
+			 replay ? "<=" : "<");
 }
 
 static void
 put_upsert(struct target *t, struct text *sql, const struct table *table,
-	   bool replay)
+	   bool history, bool replay)
 {
-	size_t n = COLUMNS_NBASE + table->ncolumns;
+	size_t n = nbase(history) + table->ncolumns;
 
 	text_puts(sql, "INSERT INTO ");
-	text_table(t, sql, table);
+	text_table(t, sql, history ? table->history : table->name);
 	text_puts(sql, " AS t (");
 	for (size_t i = 0; i < n; i++) {
 		text_puts(sql, i ? ", " : "");
-		text_ident(sql, column_name(table, i));
+		text_ident(sql, column_name(table, i, history));
 	}
 	text_puts(sql, ") SELECT ");
 	for (size_t i = 0; i < n; i++)
 		text_fmt(sql, "%su.c%zu::%s", i ? ", " : "", i,
-			 column_type(table, i));
+			 column_type(table, i, history));
 	text_puts(sql, " FROM unnest(");
 	for (size_t i = 0; i < n; i++)
 		text_fmt(sql, "%s$%zu::text[]", i ? ", " : "", i + 1);
 	text_puts(sql, ") AS u(");
 	for (size_t i = 0; i < n; i++)
 		text_fmt(sql, "%sc%zu", i ? ", " : "", i);
-	text_puts(sql, ") ON CONFLICT (\"id\") DO UPDATE SET ");
-	for (size_t i = 1; i < n; i++) {
-		text_puts(sql, i > 1 ? ", " : "");
-		text_ident(sql, column_name(table, i));
-		text_puts(sql, " = EXCLUDED.");
-		text_ident(sql, column_name(table, i));
-	}
-	text_fmt(sql, " WHERE t.\"version\" %s EXCLUDED.\"version\"",
-		 replay ? "<=" : "<");
+	text_puts(sql, ")");
+	put_conflict(sql, table, history, replay);
 }
 
 /* The prepared statement's name; sends its text first when it is new. */
 static int
-prepare(struct target *t, char name[24], struct table *table, bool replay,
-	unsigned *sent, struct weir_sink_result *res)
+prepare(struct target *t, char name[24], struct table *table, bool history,
+	bool replay, unsigned *sent, struct weir_sink_result *res)
 {
 	struct row_sql *r = table->user;
 	struct text sql;
@@ -184,16 +257,17 @@ prepare(struct target *t, char name[24], struct table *table, bool replay,
 		table->user = r;
 	}
 	if (r->ncolumns != table->ncolumns)
-		r->id[0] = r->id[1] = 0;
+		memset(r->id, 0, sizeof r->id);
 	r->ncolumns = table->ncolumns;
-	bool fresh = r->id[replay] == 0;
+	unsigned *id = &r->id[history][replay];
+	bool fresh = *id == 0;
 	if (fresh)
-		r->id[replay] = ++t->statements;
-	snprintf(name, 24, "w%u", r->id[replay]);
+		*id = ++t->statements;
+	snprintf(name, 24, "w%u", *id);
 	if (!fresh)
 		return WEIR_SINK_OK;
 	text_init(&sql, t->host, SQL_MAX);
-	put_upsert(t, &sql, table, replay);
+	put_upsert(t, &sql, table, history, replay);
 	int class = WEIR_SINK_OK;
 	if (sql.failed)
 		class = result_nomem(res);
@@ -231,9 +305,10 @@ put_value(struct text *a, struct weir_str s)
 
 static bool
 put_record(struct target *t, struct text *arrays, struct cell *cells,
-	   const struct table *table, const struct weir_sink_record *rec)
+	   const struct table *table, bool history,
+	   const struct weir_sink_record *rec)
 {
-	char version[24], created[28], updated[28];
+	char version[24], sequence[24], created[28], updated[28], committed[28];
 	struct weir_str none = {NULL, 0};
 
 	arena_clear(&t->mirror.arena);
@@ -249,8 +324,17 @@ put_record(struct target *t, struct text *arrays, struct cell *cells,
 	put_value(&arrays[3], rec->first_user);
 	put_value(&arrays[4], text_of(updated));
 	put_value(&arrays[5], rec->user);
+	if (history) {
+		snprintf(sequence, sizeof sequence, "%llu",
+			 (unsigned long long)rec->sequence);
+		t->host->time_text(t->host->cookie, rec->committed_at,
+				   committed);
+		put_value(&arrays[6], rec->event_type);
+		put_value(&arrays[7], text_of(sequence));
+		put_value(&arrays[8], text_of(committed));
+	}
 	for (size_t i = 0; i < table->ncolumns; i++)
-		put_value(&arrays[COLUMNS_NBASE + i],
+		put_value(&arrays[nbase(history) + i],
 			  cells[i].kind == CELL_NULL ? none : cells[i].text);
 	return true;
 }
@@ -310,27 +394,28 @@ arrays_close(struct arrays *a)
 
 /* All records of the table of record `from`, and takes them off the list. */
 static int
-send_table(struct rows *r, size_t from, bool replay, unsigned *sent,
-	   struct weir_sink_result *res)
+send_table(struct target *t, struct set *s, size_t from, bool replay,
+	   unsigned *sent, struct weir_sink_result *res)
 {
-	struct target *t = r->t;
-	struct table *table = r->tables[from];
+	struct table *table = s->tables[from];
 	struct arrays a;
 	char name[24];
 	size_t nrows = 0;
 
-	for (size_t i = from; i < r->n; i++)
-		nrows += r->tables[i] == table;
-	bool ok = arrays_init(&a, t, COLUMNS_NBASE + table->ncolumns, nrows);
-	for (size_t i = from; ok && i < r->n; i++) {
-		if (r->tables[i] != table)
+	for (size_t i = from; i < s->n; i++)
+		nrows += s->tables[i] == table;
+	bool ok =
+		arrays_init(&a, t, nbase(s->history) + table->ncolumns, nrows);
+	for (size_t i = from; ok && i < s->n; i++) {
+		if (s->tables[i] != table)
 			continue;
-		ok = put_record(t, a.texts, a.cells, table, r->records[i]);
-		r->tables[i] = NULL;
+		ok = put_record(t, a.texts, a.cells, table, s->history,
+				s->records[i]);
+		s->tables[i] = NULL;
 	}
-	int class = ok && arrays_close(&a)
-			    ? prepare(t, name, table, replay, sent, res)
-			    : result_nomem(res);
+	int class = ok && arrays_close(&a) ? prepare(t, name, table, s->history,
+						     replay, sent, res)
+					   : result_nomem(res);
 	if (class == WEIR_SINK_OK) {
 		if (!PQsendQueryPrepared(t->conn, name, (int)a.n, a.values,
 					 a.lengths, a.formats, 0))
@@ -346,11 +431,16 @@ int
 rows_send(struct rows *r, unsigned *sent, bool replay,
 	  struct weir_sink_result *res)
 {
+	struct set *sets[] = {&r->newest, &r->all};
 	int class = WEIR_SINK_OK;
 
-	for (size_t i = 0; class == WEIR_SINK_OK && i < r->n; i++) {
-		if (r->tables[i] != NULL)
-			class = send_table(r, i, replay, sent, res);
+	for (size_t k = 0; k < 2; k++) {
+		struct set *s = sets[k];
+		for (size_t i = 0; class == WEIR_SINK_OK && i < s->n; i++) {
+			if (s->tables[i] != NULL)
+				class = send_table(r->t, s, i, replay, sent,
+						   res);
+		}
 	}
 	return class;
 }

@@ -9,10 +9,10 @@
 #include "common/mirror.h"
 #include "common/result.h"
 
-/* The prepared upsert of a table; table->user. */
+/* The prepared statements of a table; table->user. */
 struct row_sql {
-	unsigned id[2];	 /* of the statement w<id>: newer, replay; 0 none */
-	size_t ncolumns; /* made for so many, of the types of that time */
+	unsigned id[2][2]; /* of w<id>: mirror or history, newer or replay */
+	size_t ncolumns;   /* made for so many, of the types of that time */
 };
 
 struct target {
@@ -82,12 +82,17 @@ void map_forget_statements(struct target *t);
 void map_put_ddl(struct target *t, struct text *sql);
 void map_put_entry(struct target *t, struct text *sql,
 		   const struct table *table, const struct column *col);
-void text_table(struct target *t, struct text *sql, const struct table *table);
+/* A table's name, or its history's, with the schema. */
+void text_table(struct target *t, struct text *sql, const char *name);
+/* A column's value as text; JSON's null, which other types do not have, is
+ * NULL. */
+void text_as_text(struct text *sql, const char *column,
+		  enum sqltype_family family);
 void text_literal(struct text *sql, struct weir_str s);
 
 /* ---- rows.c ---- */
-/* Sends the upserts of the batch's newest records through the pipeline;
- * *sent counts the statements. */
+/* Sends the batch's newest records, and with history all of them, through the
+ * pipeline; *sent counts the statements. */
 struct rows;
 int rows_new(struct rows **out, struct target *t,
 	     const struct weir_sink_batch *b, bool *changed,

@@ -211,7 +211,7 @@ def _shape(rows):
     for kind, aggregate, field, name in rows:
         if kind == "table":
             tables[aggregate] = name
-        else:
+        elif kind != "history":
             columns[aggregate][field] = name
     return {t: (tables[t], columns[t]) for t in tables}
 
@@ -237,38 +237,97 @@ def sqlite_is(truth, path):
     return _compare(truth, mirror, "SQLite")
 
 
+def _postgres_rows(db, table):
+    """All rows of a table (its quoted name) as dicts of text."""
+    kinds = dict(db.query(
+        "SELECT attname, atttypid::regtype FROM pg_attribute WHERE "
+        "attnum > 0 AND NOT attisdropped AND attrelid = '%s'::regclass "
+        "ORDER BY attnum" % table.replace("'", "''")
+    ))
+    # Null in a jsonb column is jsonb's own null.
+    got = db.query(
+        "SET TimeZone = 'UTC'; SELECT %s FROM %s"
+        % (
+            ", ".join(
+                "nullif(%s, 'null'::jsonb)::text" % _quoted(n)
+                if kinds[n] == "jsonb"
+                else _quoted(n) + "::text"
+                for n in kinds
+            ),
+            table,
+        )
+    )
+    return [dict(zip(kinds, r)) for r in got]
+
+
+def _weir_columns(db, space):
+    return db.query(
+        "SELECT kind, aggregate_type, coalesce(field, ''), name FROM "
+        + space + "weir_columns"
+    )
+
+
 def postgres_is(truth, db, schema="public"):
     """db: a pg.Database."""
     space = _quoted(schema) + "."
     mirror = {}
-    rows = db.query(
-        "SELECT kind, aggregate_type, coalesce(field, ''), name FROM "
-        + space + "weir_columns"
-    )
-    for t, (table, columns) in _shape(rows).items():
-        kinds = dict(db.query(
-            "SELECT attname, atttypid::regtype FROM pg_attribute WHERE "
-            "attnum > 0 AND NOT attisdropped AND attrelid = '%s'::regclass "
-            "ORDER BY attnum" % (space + _quoted(table)).replace("'", "''")
-        ))
-        names = list(kinds)
-        # Null in a jsonb column is jsonb's own null.
-        got = db.query(
-            "SET TimeZone = 'UTC'; SELECT %s FROM %s"
-            % (
-                ", ".join(
-                    "nullif(%s, 'null'::jsonb)::text" % _quoted(n)
-                    if kinds[n] == "jsonb"
-                    else _quoted(n) + "::text"
-                    for n in names
-                ),
-                space + _quoted(table),
-            )
-        )
-        rows = [dict(zip(names, r)) for r in got]
+    for t, (table, columns) in _shape(_weir_columns(db, space)).items():
+        rows = _postgres_rows(db, space + _quoted(table))
         mirror[t] = (columns, {r["id"]: r for r in rows})
         assert len(mirror[t][1]) == len(rows)
     return _compare(truth, mirror, "PostgreSQL")
+
+
+OF_HISTORY = ("event_type", "sequence", "committed_at")
+
+
+def history_is(recs, db, schema="public", missing=lambda record: False):
+    """The tables of versions hold the state at every version, but for the
+    records that are missing, and nothing else."""
+    space = _quoted(schema) + "."
+    entries = _weir_columns(db, space)
+    names = {a: name for kind, a, _, name in entries if kind == "history"}
+    histories = {}
+    for t, (_, columns) in _shape(entries).items():
+        columns = {
+            field: "field_" + name if name in OF_HISTORY else name
+            for field, name in columns.items()
+        }
+        rows = _postgres_rows(db, space + _quoted(names[t]))
+        histories[t] = (
+            columns, {(r["id"], int(r["version"])): r for r in rows}
+        )
+        assert len(histories[t][1]) == len(rows)
+    wrong = []
+
+    def each(aggregate, record):
+        where = "%s %s version %d" % (record.type, record.id, record.version)
+        columns, rows = histories.get(record.type, ({}, {}))
+        row = rows.pop((record.id, record.version), None)
+        if missing(record):
+            if row is not None:
+                wrong.append(where + " is there")
+            return
+        if row is None:
+            wrong.append(where + ": no row")
+            return
+        meta = members(record.members["metadata"])
+        why = row_differs(aggregate, row, columns)
+        if row["event_type"] != record.event:
+            why = "event_type is " + row["event_type"]
+        if row["sequence"] != str(record.sequence):
+            why = "sequence is " + row["sequence"]
+        if not same_time(json.loads(meta["committed_at"]), row["committed_at"]):
+            why = "committed_at is " + row["committed_at"]
+        if why:
+            wrong.append("%s: %s" % (where, why))
+
+    fold(recs, each)
+    for t, (_, rows) in histories.items():
+        wrong += ["%s %s: a row of no record" % (t, key) for key in rows]
+    assert not wrong, "history: %d wrong:\n%s" % (
+        len(wrong), "\n".join(wrong[:20]),
+    )
 
 
 def csv_cell_is(raw, cell):

@@ -65,7 +65,8 @@ def test_sqlite():
     conform(built("sqlite"), "--set", "path=%d/mirror.db", "--show", SHOW_SQLITE)
 
 
-def test_postgres(pg_db):
+@pytest.mark.parametrize("history", ["false", "true"])
+def test_postgres(pg_db, history):
     plugin = built("postgres")
     psql = os.path.join(pg.find_bin(), "psql")
     tables = (
@@ -77,7 +78,7 @@ def test_postgres(pg_db):
         psql + " -XAtq -d '" + pg_db.uri + "' <<'E'\n" + tables + " \\gexec\nE\n"
     )
     conform(plugin, "--set", "connection=" + pg_db.uri, "--set", "schema=c%n",
-            "--show", show)
+            "--set", "history=" + history, "--show", show)
 
 
 def test_example_out_of_tree(tmp_path):
