@@ -503,7 +503,6 @@ main(void)
 		TEST(test_cuts),
 	};
 
-	cmocka_set_test_filter(getenv("T"));
 	diag_set_level(DIAG_ERROR);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
