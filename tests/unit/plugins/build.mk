@@ -80,7 +80,19 @@ tests_unit_plugins_test_postgres_sink_CPPFLAGS = $(FAKE_CPPFLAGS) \
 tests_unit_plugins_test_postgres_sink_LDADD = $(FAKE_LIBS) \
 	$(SINK_POSTGRES_LIBS)
 tests_unit_plugins_test_postgres_sink_SOURCES = \
+	tests/unit/plugins/pgtarget.c \
+	tests/unit/plugins/pgtarget.h \
 	tests/unit/plugins/test_postgres_sink.c
+
+check_PROGRAMS += tests/unit/plugins/test_postgres_history
+tests_unit_plugins_test_postgres_history_CPPFLAGS = $(FAKE_CPPFLAGS) \
+	$(SINK_POSTGRES_CFLAGS)
+tests_unit_plugins_test_postgres_history_LDADD = $(FAKE_LIBS) \
+	$(SINK_POSTGRES_LIBS)
+tests_unit_plugins_test_postgres_history_SOURCES = \
+	tests/unit/plugins/pgtarget.c \
+	tests/unit/plugins/pgtarget.h \
+	tests/unit/plugins/test_postgres_history.c
 endif
 endif
 EXTRA_DIST += tests/unit/plugins/test_postgres_sink.py

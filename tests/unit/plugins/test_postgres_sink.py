@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Runs test_postgres_sink, a cmocka program, against a server of our own."""
+"""Runs cmocka programs that need a PostgreSQL against a server of our own."""
 
 import os
 import subprocess
@@ -9,10 +9,11 @@ import pytest
 import run
 
 
-def test_postgres_sink(pg_db):
-    program = os.path.join(run.BUILD, "tests/unit/plugins/test_postgres_sink")
+@pytest.mark.parametrize("name", ["test_postgres_sink", "test_postgres_history"])
+def test_postgres(pg_db, name):
+    program = os.path.join(run.BUILD, "tests/unit/plugins", name)
     if not os.path.exists(program):
-        pytest.skip("this build has no test_postgres_sink")
+        pytest.skip("this build has no " + name)
     env = dict(os.environ, WEIR_TEST_PG=pg_db.uri, TOP_BUILDDIR=run.BUILD)
     p = subprocess.run(
         [program], env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
