@@ -59,6 +59,10 @@ int files_begin_over(struct files *f, const struct weir_sink_batch *batch,
 int files_want(struct files *f, size_t *index, const char *name,
 	       struct weir_sink_result *res);
 
+/* Refuses a file that another set's cursor file in the same folder lists. */
+int files_refuse_listed(struct files *f, const char *cursor, const char *name,
+			struct weir_sink_result *res);
+
 /* Is this record of the batch in the files already? */
 bool files_applied(const struct files *f, const struct weir_sink_batch *batch,
 		   const struct weir_sink_record *r);

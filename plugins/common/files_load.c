@@ -135,6 +135,31 @@ parse_cursor(struct files *f, struct file_cursor *c, bool *found,
 }
 
 int
+files_refuse_listed(struct files *f, const char *cursor, const char *name,
+		    struct weir_sink_result *res)
+{
+	const char *path = files_path(f, f->path, cursor, "");
+	const char *why;
+	struct file_cursor c;
+	bool found;
+	int class = read_cursor(f, path, &found, res);
+
+	filecursor_init(&c);
+	if (class == WEIR_SINK_OK && found &&
+	    filecursor_read(&c, f->host, f->text.data, f->text.len, &why) == -2)
+		class = result_nomem(res);
+	for (size_t i = 0; i < c.nfiles && class == WEIR_SINK_OK; i++)
+		if (strcmp(c.files[i].name, name) == 0)
+			class = result_set(
+				res, WEIR_SINK_BLOCKED, "SINK",
+				"give each sink a path of its own",
+				"%s/%s belongs to the sink %s, this is %s",
+				f->folder, name, c.sink, f->sink);
+	filecursor_fini(&c, f->host);
+	return class;
+}
+
+int
 files_write_cursor(struct files *f, struct weir_sink_result *res)
 {
 	const char *to = files_path(f, f->path, f->cursor, f->suffix);

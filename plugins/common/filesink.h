@@ -10,6 +10,9 @@
 
 #include "common/files.h"
 
+/* The cursor file of a sink that fills a folder. */
+#define FILESINK_FOLDER_CURSOR ".weir-cursor"
+
 struct filesink {
 	struct weir_sink_open o;
 	struct files *files;

@@ -278,7 +278,8 @@ csv_open(void **out, const struct weir_sink_open *o,
 		       setting_get(o, "output-dir"));
 	for (n = strlen(s->base.folder); n > 1 && s->base.folder[n - 1] == '/';)
 		s->base.folder[--n] = '\0';
-	(void)snprintf(s->base.cursor, sizeof(s->base.cursor), ".weir-cursor");
+	(void)snprintf(s->base.cursor, sizeof(s->base.cursor), "%s",
+		       FILESINK_FOLDER_CURSOR);
 	class = filesink_open(&s->base, o, res);
 	if (class != WEIR_SINK_OK) {
 		csv_close(s);

@@ -114,8 +114,11 @@ write_batch(struct filesink *base, struct files *set,
 {
 	struct sink *s = (struct sink *)base;
 	size_t index;
-	int class = files_want(set, &index, s->name, res);
+	int class =
+		files_refuse_listed(set, FILESINK_FOLDER_CURSOR, s->name, res);
 
+	if (class == WEIR_SINK_OK)
+		class = files_want(set, &index, s->name, res);
 	if (class == WEIR_SINK_OK)
 		class = files_prepare(set, batch, res);
 	if (class == WEIR_SINK_OK && batch->nrecords > 0)
@@ -189,8 +192,10 @@ static int
 json_probe(void *sink, struct weir_sink_result *res)
 {
 	struct sink *s = sink;
+	int class = files_refuse_listed(s->base.files, FILESINK_FOLDER_CURSOR,
+					s->name, res);
 
-	return files_probe(s->base.files, res);
+	return class != WEIR_SINK_OK ? class : files_probe(s->base.files, res);
 }
 
 static int

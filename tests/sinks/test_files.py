@@ -79,6 +79,27 @@ def test_another_store(store, tmp_path):
     assert out.read_bytes() == before
 
 
+def test_a_file_of_another_sink(store):
+    """Neither delivering nor a replay touches a file of the CSV sink."""
+    folder = store.home / "csv"
+    store("plugin", "csv", "--output-dir", folder)
+    apply(store, "x=1")
+    whole = (folder / "t.csv").read_bytes()
+    store("plugin", "json", "--path", folder / "t.csv")
+    p = store("sink", "run", "--once", "json", check=8)
+    assert "t.csv belongs to the sink csv" in p.stderr
+    assert store("sink", "test", "json", check=4).stderr.count("belongs") == 1
+    store("sink", "replay", "json", check=None)
+    store("sink", "run", "--once", "json", check=8)
+    assert (folder / "t.csv").read_bytes() == whole
+    # another file in that folder is nobody's
+    store("plugin", "json", "--path", folder / "t.json")
+    store("sink", "run", "--once")
+    assert len((folder / "t.json").read_text().splitlines()) == 2
+    apply(store, "x=2")
+    assert (folder / "t.csv").read_bytes().startswith(whole)
+
+
 def test_template_is_checked(store):
     p = store("plugin", "log", "--template", "{id} {who}", check=2)
     assert "unknown placeholder {who} at byte 5" in p.stderr
