@@ -265,6 +265,7 @@ check_cursor(struct runner *r, const struct checkpoint *c, struct weir_err *err)
 {
 	char ours[37], theirs[37];
 	uint64_t last;
+	bool anew; /* a replay replaces all that the target has */
 	int rc;
 
 	if (memcmp(c->store_id, store_id(r->store), 16) != 0) {
@@ -281,12 +282,16 @@ check_cursor(struct runner *r, const struct checkpoint *c, struct weir_err *err)
 	if (rc != 0)
 		return rc;
 	last = store_last(r->store);
-	if (c->sequence > last)
+	anew = !runner_holds(r) || (r->capabilities & WEIR_SINK_REWRITES) != 0;
+	if (c->sequence > last && !(anew && r->replay.active))
 		return block(
 			r,
-			"this store was put back to an older state, or the "
-			"target belongs to a copy of it: replay the sink or "
-			"give it another target",
+			anew ? "this store was put back to an older state, or "
+			       "the target belongs to a copy of it: replay the "
+			       "sink or give it another target"
+			     : "this store was put back to an older state, or "
+			       "the target belongs to a copy of it: empty the "
+			       "target or give the sink another",
 			err,
 			"the target's cursor is at sequence %llu, the store "
 			"ends at %llu",

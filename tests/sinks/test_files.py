@@ -5,6 +5,7 @@ be mended heals."""
 import csv
 import io
 import json
+import shutil
 
 import pytest
 
@@ -98,6 +99,29 @@ def test_a_file_of_another_sink(store):
     assert len((folder / "t.json").read_text().splitlines()) == 2
     apply(store, "x=2")
     assert (folder / "t.csv").read_bytes().startswith(whole)
+
+
+def test_a_store_put_back(store):
+    """A target that is ahead of its store gets nothing till it is replayed."""
+    out, folder = store.home / "out.json", store.home / "csv"
+    journal = store.home / "store" / "journal"
+    shutil.copytree(journal, store.home / "older")
+    store("plugin", "json", "--path", out)
+    store("plugin", "csv", "--output-dir", folder)
+    store("plugin", "log")
+    apply(store, "x=1")
+    shutil.rmtree(journal)
+    shutil.copytree(store.home / "older", journal)
+    (store.home / "store" / "live").unlink()
+    p = store("sink", "run", "--once", check=8)
+    assert p.stderr.count("put back to an older state") >= 3
+    assert len(out.read_text().splitlines()) == 2
+    for name in ("json", "csv", "log"):
+        store("sink", "replay", name, check=None)
+    store("sink", "run", "--once")
+    truth = store("export").stdout
+    assert out.read_text() == truth and truth.count("\n") == 1
+    assert len((folder / "t.csv").read_text().splitlines()) == 2
 
 
 def test_template_is_checked(store):
