@@ -364,8 +364,10 @@ def test_resume_after_kill(weir):
     assert 0 < seen < total
     counts = weir("import", path, "--json").json()
     assert counts["read"] == total
-    assert counts["already_there"] == seen
-    assert counts["appended"] == total - seen
+    # A reader stops at what was known to be synced; the next writer also takes
+    # in a whole batch that the last kill left written but not yet published.
+    assert seen <= counts["already_there"] <= seen + 20 + rounds
+    assert counts["appended"] == total - counts["already_there"]
     records = records_of(weir)
     assert [r["payload"]["n"] for r in records] == list(range(total))
     assert [r["sequence"] for r in records] == list(range(1, total + 1))
