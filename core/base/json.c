@@ -383,7 +383,7 @@ static int
 enter(struct scan *s)
 {
 	if (s->depth == s->max_depth)
-		return bad(s, "nested too deep");
+		return bad(s, "nested too deep, at most 64 levels");
 	s->depth++;
 	s->at = json_skip_space(s->at + 1, s->end);
 	return 0;

@@ -287,6 +287,17 @@ judge(struct recovery *r, struct weir_err *err)
 
 /* ---- steps 5 and 6 ------------------------------------------------------ */
 
+/* A file for cut bytes; what was kept before is never written over. */
+static void
+name_kept(char kept[SEGMENT_PATH], const struct store *s, uint64_t from)
+{
+	int n = snprintf(kept, SEGMENT_PATH, "%s/cut-%08" PRIu64 "-%" PRIu64,
+			 s->folder, s->tail.segment, from);
+
+	for (unsigned i = 2; os_exists(kept); i++)
+		snprintf(kept + n, SEGMENT_PATH - (size_t)n, ".%u", i);
+}
+
 static int
 cut(struct recovery *r, const struct segment *seg, const char *path,
     struct weir_err *err)
@@ -297,8 +308,7 @@ cut(struct recovery *r, const struct segment *seg, const char *path,
 	char *p;
 	int rc;
 
-	snprintf(kept, sizeof(kept), "%s/cut-%08" PRIu64 "-%" PRIu64,
-		 s->folder, s->tail.segment, from);
+	name_kept(kept, s, from);
 	p = mem_resize(NULL, (size_t)n);
 	s->kept_at = mem_dup(kept, strlen(kept));
 	if (p == NULL || s->kept_at == NULL) {

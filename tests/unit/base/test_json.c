@@ -220,7 +220,7 @@ test_depth(void **state)
 	text = nested(65, "[", "", "]");
 	assert_int_equal(json_check(str_of(text), &value, "payload", &err),
 			 WEIR_EINPUT);
-	assert_string_equal(err.msg, "payload: nested too deep at byte 64");
+	assert_string_equal(err.msg, "payload: nested too deep, at most 64 levels at byte 64");
 	mem_free(text);
 	text = nested(65, "{\"a\":", "1", "}");
 	assert_int_equal(json_check(str_of(text), &value, "payload", &err),
