@@ -138,7 +138,7 @@ use_plan(int fail_at, int error)
 	os_set(&table);
 }
 
-static char folder[64];
+static char folder[200];
 
 static const char *
 in_folder(const char *name)
@@ -154,8 +154,11 @@ in_folder(const char *name)
 static int
 begin(void **state)
 {
+	const char *tmp = getenv("TMPDIR");
+
+	snprintf(folder, sizeof(folder), "%s/weir-os-XXXXXX",
+		 tmp != NULL ? tmp : "/tmp");
 	(void)state;
-	strcpy(folder, "/tmp/weir-os-XXXXXX");
 	return mkdtemp(folder) == NULL;
 }
 

@@ -15,20 +15,23 @@
 
 #define S(lit) ((struct weir_str){(lit), sizeof(lit) - 1})
 
-static char folder[64];
+static char folder[200];
 
 static int
 setup(void **state)
 {
+	const char *tmp = getenv("TMPDIR");
+
+	snprintf(folder, sizeof(folder), "%s/weir-embed-XXXXXX",
+		 tmp != NULL ? tmp : "/tmp");
 	(void)state;
-	strcpy(folder, "/tmp/weir-embed-XXXXXX");
 	return mkdtemp(folder) ? 0 : -1;
 }
 
 static int
 teardown(void **state)
 {
-	char cmd[96];
+	char cmd[240];
 
 	(void)state;
 	snprintf(cmd, sizeof(cmd), "rm -rf '%s'", folder);
