@@ -8,6 +8,9 @@
  * half that succeeds moves the cursor and the rest is tried as a whole; a half
  * that fails is halved again, until one record is left. The dead letter is
  * synced before a batch is built that passes its record.
+ *
+ * A plugin without TXN may have done the first part of a batch that failed: the
+ * cursor moves over that part before the answer is judged.
  */
 #include "bus/runner_int.h"
 
@@ -248,7 +251,7 @@ durable(struct runner *r, uint64_t *out, uint64_t through,
 	return WEIR_SINK_RETRY;
 }
 
-/* The batch is in the target. */
+/* The target holds all up to that sequence. */
 static int
 moved_on(struct runner *r, uint64_t sequence, struct weir_err *err)
 {
@@ -263,12 +266,10 @@ moved_on(struct runner *r, uint64_t sequence, struct weir_err *err)
 		r->cursor = before; /* delivered again: at least once */
 		return rc;
 	}
-	for (size_t i = n; i > 0; i--) {
-		if (recs[i - 1]->sequence <= sequence) {
-			r->cursor_at = recs[i - 1]->committed_at;
-			break;
-		}
-	}
+	while (n > 0 && recs[n - 1]->sequence > sequence)
+		n--;
+	if (n > 0)
+		r->cursor_at = recs[n - 1]->committed_at;
 	count_rate(r, n);
 	r->limit = 0;
 	if (r->cursor >= r->suspect) {
@@ -278,6 +279,23 @@ moved_on(struct runner *r, uint64_t sequence, struct weir_err *err)
 	r->crash_single = r->crashes = 0;
 	r->state = RUNNER_RUNNING;
 	return runner_calm(r, err);
+}
+
+/* A failed batch of which the first part is in the target: moves over it. */
+static int
+keep_part(struct runner *r, const struct weir_sink_result *res,
+	  struct weir_err *err)
+{
+	uint64_t done = res->durable_sequence;
+	uint32_t whole = WEIR_SINK_TXN | WEIR_SINK_HOLDS_CURSOR;
+
+	if ((r->plugin->capabilities & whole) != 0)
+		return 0;
+	if (res->bad_sequence != 0 && done >= res->bad_sequence)
+		done = res->bad_sequence - 1;
+	if (done > batch_through(r->batch))
+		done = batch_through(r->batch);
+	return done > r->cursor ? moved_on(r, done, err) : 0;
 }
 
 static const struct weir_sink_record *
@@ -297,10 +315,13 @@ static int
 blame(struct runner *r, const char *reason, const struct weir_sink_result *res,
       struct weir_err *err)
 {
+	const struct weir_sink_record *const *recs = batch_records(r->batch);
 	const struct weir_sink_record *bad = record_of(r, res->bad_sequence);
 
+	if (bad == NULL && recs[0]->sequence <= r->cursor)
+		return STEP_MORE; /* a part was done: the rest is built anew */
 	if (bad == NULL && batch_count(r->batch) == 1)
-		bad = batch_records(r->batch)[0];
+		bad = recs[0];
 	if (bad != NULL)
 		return runner_park(r, bad, reason, res, err);
 	if (r->suspect == 0)
@@ -456,8 +477,10 @@ runner_flow(struct runner *r, struct weir_err *err)
 	cls = runner_hand_over(r, &b, &mark, &res);
 	if (cls == WEIR_SINK_OK)
 		cls = durable(r, &sequence, through, &res);
-	if (cls != WEIR_SINK_OK)
-		return refused(r, cls, &res, err);
+	if (cls != WEIR_SINK_OK) {
+		rc = keep_part(r, &res, err);
+		return rc != 0 ? rc : refused(r, cls, &res, err);
+	}
 	rc = moved_on(r, sequence, err);
 	parked = batch_parked(r->batch, &nparked);
 	if (rc == 0 && nparked != 0)

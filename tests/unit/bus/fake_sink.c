@@ -11,6 +11,7 @@
  *     down     while it is there open, probe and deliver are BLOCKED
  *     unnamed  refusals do not name the record
  *     lenient  nothing is refused any more
+ *     partly   the records before a refused one are applied
  * and so do words in a record (the payload, with state the state): BAD is
  * refused, BUSY is RETRY, CRASH aborts, KILL
  * ends the process from outside, HANG waits for stop_fd or the deadline.
@@ -289,6 +290,14 @@ fake_deliver(void *sink, const struct weir_sink_batch *b,
 	}
 	for (uint32_t i = 0; i < b->nrecords; i++) {
 		cls = judge(f, b, b->records[i], res);
+		if (cls != WEIR_SINK_OK && i > 0 && has(f, "partly")) {
+			struct weir_sink_batch part = *b;
+
+			part.nrecords = i;
+			part.through_sequence = b->records[i - 1]->sequence;
+			apply(f, &part, "db", "db");
+			res->durable_sequence = part.through_sequence;
+		}
 		if (cls != WEIR_SINK_OK)
 			return cls;
 	}

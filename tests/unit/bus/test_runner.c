@@ -375,6 +375,50 @@ test_retries_are_counted_then_parked(void **state)
 	bench_free(b);
 }
 
+/* A plugin without TXN that did the first part of a batch is not given that
+ * part again. */
+static void
+test_part_of_a_batch_stays(void **state)
+{
+	struct bench *b = bench_new("fake");
+
+	(void)state;
+	bench_put(b, "partly", "");
+	bench_commit(b, "a/1", "{}", "a/2", "{}", "a/3", "\"BAD\"", NULL);
+	bench_commit(b, "a/4", "{}", "a/3", "{}", "a/5", "{}", NULL);
+	runs(b, 0);
+	assert_string_equal(dead(b), "3:reject");
+	assert_string_equal(bench_sequences(b), "1 2 4 6");
+	bench_put(b, "unnamed", "");
+	bench_commit(b, "a/6", "{}", "a/7", "{}", "a/8", "\"BAD\"", "a/9", "{}",
+		     NULL);
+	runs(b, 0);
+	assert_string_equal(dead(b), "3:reject 9:reject");
+	assert_string_equal(bench_sequences(b), "1 2 4 6 7 8 10");
+	bench_free(b);
+}
+
+static void
+test_part_of_a_retried_batch_stays(void **state)
+{
+	struct bench *b = bench_new("fake");
+
+	(void)state;
+	bench_put(b, "partly", "");
+	bench_commit(b, "a/1", "{}", "a/2", "\"BUSY\"", "a/3", "{}", NULL);
+	for (int i = 0; i < 2; i++) { /* attempts_max is 3 */
+		runs(b, WEIR_EUNREACH);
+		assert_string_equal(dead(b), "");
+		assert_string_equal(bench_sequences(b), "1");
+		assert_int_equal(status(b).cursor, 1);
+		bench_hurry(b);
+	}
+	runs(b, 0);
+	assert_string_equal(dead(b), "2:attempts");
+	assert_string_equal(bench_sequences(b), "1 3");
+	bench_free(b);
+}
+
 static void
 test_blocked_heals(void **state)
 {
@@ -674,6 +718,8 @@ main(void)
 					  put_real_os_back),
 		cmocka_unit_test(test_runs_on),
 		cmocka_unit_test(test_retries_are_counted_then_parked),
+		cmocka_unit_test(test_part_of_a_batch_stays),
+		cmocka_unit_test(test_part_of_a_retried_batch_stays),
 		cmocka_unit_test(test_blocked_heals),
 		cmocka_unit_test(test_paused_and_gone),
 		cmocka_unit_test(test_foreign_and_lost_cursors),
