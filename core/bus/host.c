@@ -341,6 +341,23 @@ keep(struct host *h, const char *p, size_t n)
 	return 0;
 }
 
+/* Of K=V in a list: V, and its last word (Bearer WORD). */
+static int
+keep_listed(struct host *h, const char *value)
+{
+	const char *p = strchr(value, '=');
+	const char *word;
+	int rc;
+
+	if (p == NULL)
+		return 0;
+	rc = keep(h, p + 1, strlen(p + 1));
+	word = strrchr(p + 1, ' ');
+	if (word != NULL && rc == 0)
+		rc = keep(h, word + 1, strlen(word + 1));
+	return rc;
+}
+
 /* The whole value, the password of scheme://user:password@host, and that of
  * password=... */
 static int
@@ -378,7 +395,9 @@ host_keep_secrets(struct host *h, const struct weir_sink_setting *s, size_t n,
 
 		if (o == NULL || (o->flags & WEIR_OPT_SECRET) == 0)
 			continue;
-		if (keep_parts(h, s[i].value) != 0)
+		if (keep_parts(h, s[i].value) != 0 ||
+		    (o->type == WEIR_OPT_LIST &&
+		     keep_listed(h, s[i].value) != 0))
 			return err_nomem(err);
 	}
 	return 0;

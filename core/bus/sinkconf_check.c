@@ -59,6 +59,19 @@ is_reference(const char *v)
 	return strncmp(v, "env:", 4) == 0 || strncmp(v, "file:", 5) == 0;
 }
 
+/* Where the value begins that may be a reference: behind K= in a secret LIST,
+ * else at the start. */
+static size_t
+value_start(const struct weir_sink_option *o, const char *v)
+{
+	const char *equals = strchr(v, '=');
+
+	if (o->type != WEIR_OPT_LIST || (o->flags & WEIR_OPT_SECRET) == 0 ||
+	    equals == NULL || is_reference(v) || !is_reference(equals + 1))
+		return 0;
+	return (size_t)(equals + 1 - v);
+}
+
 /* Checks one value and makes a path absolute. */
 static int
 check_value(struct buf *b, const struct weir_sink_option *o,
@@ -68,11 +81,11 @@ check_value(struct buf *b, const struct weir_sink_option *o,
 	const char *rest = v->value;
 	char *abs = NULL, *joined;
 	bool secret = (o->flags & WEIR_OPT_SECRET) != 0;
-	size_t prefix = 0;
+	size_t prefix = 0, start = value_start(o, rest);
 
-	if (secret && strncmp(rest, "file:", 5) == 0)
-		prefix = 5;
-	else if (secret && is_reference(rest))
+	if (secret && strncmp(rest + start, "file:", 5) == 0)
+		prefix = start + 5;
+	else if (secret && is_reference(rest + start))
 		return 0;
 	else if (options_check(o, rest, &e) != 0) {
 		if (secret)
@@ -192,6 +205,23 @@ read_secret(char **out, const char *option, const char *path,
 	return 0;
 }
 
+/* Puts the first n bytes of v before a resolved value. */
+static int
+put_before(char **out, const char *v, size_t n, struct weir_err *err)
+{
+	size_t len = strlen(*out);
+	char *whole = mem_new(n + len + 1);
+
+	if (whole != NULL) {
+		memcpy(whole, v, n);
+		memcpy(whole + n, *out, len + 1);
+	}
+	explicit_bzero(*out, len);
+	mem_free(*out);
+	*out = whole;
+	return whole != NULL ? 0 : err_nomem(err);
+}
+
 /* The value a plugin gets, in fresh memory. */
 static int
 resolve(char **out, const struct weir_sink_option *o, const char *v,
@@ -230,8 +260,11 @@ setting_add(struct weir_sink_setting *s, size_t *n,
 	    struct weir_err *err)
 {
 	char *value = NULL;
-	int rc = resolve(&value, o, v, err);
+	size_t start = value_start(o, v);
+	int rc = resolve(&value, o, v + start, err);
 
+	if (rc == 0 && start != 0)
+		rc = put_before(&value, v, start, err);
 	if (rc != 0)
 		return rc;
 	s[*n].name = o->name;

@@ -95,27 +95,27 @@ struct weir_sink_result {
 
 enum weir_sink_option_type {
 	WEIR_OPT_STRING = 0,
-	WEIR_OPT_PATH = 1,     /* made absolute by the host when configured */
-	WEIR_OPT_UINT = 2,     /* decimal, 0 to 2^63-1 */
-	WEIR_OPT_BOOL = 3,     /* true | false; on the command line a flag */
-	WEIR_OPT_ENUM = 4,     /* one of the words in arg, split by | */
-	WEIR_OPT_DURATION = 5, /* number with us, ms, s, m or h; given to the
-				* plugin as decimal microseconds */
-	WEIR_OPT_LIST = 6      /* may be given many times; values in order */
+	WEIR_OPT_PATH = 1,	 /* made absolute by the host when configured */
+	WEIR_OPT_UINT = 2,	 /* decimal, 0 to 2^63-1 */
+	WEIR_OPT_BOOL = 3,	 /* true | false; on the command line a flag */
+	WEIR_OPT_ENUM = 4,	 /* one of the words in arg, split by | */
+	WEIR_OPT_DURATION = 5,	 /* number with us, ms, s, m or h; given to the
+				  * plugin as decimal microseconds */
+	WEIR_OPT_LIST = 6	 /* may be given many times; values in order */
 };
 
 enum weir_sink_option_flag {
 	WEIR_OPT_REQUIRED = 1u << 0,
-	WEIR_OPT_SECRET = 1u << 1, /* never shown; env:NAME, file:PATH work */
+	WEIR_OPT_SECRET = 1u << 1,    /* never shown; env:NAME, file:PATH work
+				       * (in a LIST also behind K=) */
 	WEIR_OPT_RELOADABLE = 1u << 2 /* reload applies a change */
 };
 
 /* One row of a plugin's option table. Strings are static. */
 struct weir_sink_option {
-	const char
-		*name;	/* lower-case words joined by '-'; NULL ends a table */
-	uint32_t type;	/* enum weir_sink_option_type */
-	uint32_t flags; /* enum weir_sink_option_flag, or-ed */
+	const char *name; /* lower-case words joined by '-'; NULL ends a table */
+	uint32_t type;	  /* enum weir_sink_option_type */
+	uint32_t flags;	  /* enum weir_sink_option_flag, or-ed */
 	const char *dflt; /* value when not given, or NULL for none */
 	const char *arg;  /* placeholder in help; for ENUM the words */
 	const char *help; /* one sentence */
@@ -161,10 +161,10 @@ struct weir_sink_files {
 };
 
 enum weir_type_source {
-	WEIR_TYPE_NONE = 0,    /* nothing known: infer from the value */
-	WEIR_TYPE_MAPPED = 1,  /* mapped for this plugin */
-	WEIR_TYPE_BASE = 2,    /* mapped for all plugins */
-	WEIR_TYPE_DECLARED = 3 /* declared by the aggregate's schema */
+	WEIR_TYPE_NONE = 0,	/* nothing known: infer from the value */
+	WEIR_TYPE_MAPPED = 1,	/* mapped for this plugin */
+	WEIR_TYPE_BASE = 2,	/* mapped for all plugins */
+	WEIR_TYPE_DECLARED = 3	/* declared by the aggregate's schema */
 };
 
 /*
@@ -201,8 +201,7 @@ struct weir_sink_host {
 	 * from; WEIR_TYPE_NONE leaves out empty. */
 	enum weir_type_source (*column_type)(void *cookie,
 					     struct weir_str aggregate_type,
-					     struct weir_str field,
-					     char out[64]);
+					     struct weir_str field, char out[64]);
 
 	/* Decode a raw JSON string (with its quotes) into UTF-8. Returns the
 	 * length, which is at most raw.len; out has room for raw.len bytes. */
@@ -240,8 +239,7 @@ struct weir_sink_record {
 	uint8_t event_id[16];
 	int64_t created_at;   /* microseconds since 1970 UTC */
 	int64_t committed_at; /* the same */
-	struct weir_str group,
-		user; /* issued_by; data NULL when there is none */
+	struct weir_str group, user; /* issued_by; data NULL when there is none */
 	const struct weir_str *tags;
 	size_t ntags;
 	uint32_t content; /* enum weir_content */
@@ -254,7 +252,7 @@ struct weir_sink_record {
 	struct weir_str json;	 /* the EventRecord, compact, one line */
 
 	/* NEED_STATE: the fold of versions 1 to this one, first-seen order */
-	int64_t first_at; /* created_at of the aggregate's version 1 */
+	int64_t first_at;	    /* created_at of the aggregate's version 1 */
 	struct weir_str first_user; /* its issued_by.user, or absent */
 	const struct weir_sink_member *state;
 	size_t nstate;
@@ -292,8 +290,8 @@ struct weir_sink_batch {
 				    * REPLAY and PARKED */
 	uint64_t parked;	   /* parked aggregates, to store with it */
 	int64_t deadline_us;	   /* on the host's monotonic clock */
-	int stop_fd;	   /* becomes readable when deliver should end */
-	uint32_t nrecords; /* may be 0: only the cursor moves */
+	int stop_fd;		   /* becomes readable when deliver should end */
+	uint32_t nrecords;	   /* may be 0: only the cursor moves */
 	const struct weir_sink_record *const *records;
 };
 
@@ -340,7 +338,7 @@ struct weir_sink_plugin {
 	size_t struct_size;	       /* sizeof(struct weir_sink_plugin) */
 	const char *name;	       /* [a-z][a-z0-9-]*, at most 31 */
 	const char *version;
-	const char *summary; /* one sentence */
+	const char *summary;	       /* one sentence */
 	uint32_t capabilities;
 	uint32_t needs;
 	const struct weir_sink_option *options; /* ended by a NULL name */
@@ -350,9 +348,9 @@ struct weir_sink_plugin {
 	int (*validate)(const struct weir_sink_open *o,
 			struct weir_sink_result *res);
 
-	/* Prepares a sink. It may connect now or at the first resume, deliver
-	 * or probe, and connects again in deliver after a loss. *out is handed
-	 * to every later call; set only on OK. */
+	/* Prepares a sink. It may connect now or at the first resume, deliver or
+	 * probe, and connects again in deliver after a loss. *out is handed to
+	 * every later call; set only on OK. */
 	int (*open)(void **out, const struct weir_sink_open *o,
 		    struct weir_sink_result *res);
 

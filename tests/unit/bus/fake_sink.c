@@ -404,6 +404,7 @@ static const struct weir_sink_option options[] = {
 	{"size", WEIR_OPT_UINT, 0, NULL, NULL, "A number."},
 	{"loud", WEIR_OPT_BOOL, 0, "false", NULL, "A switch."},
 	{"header", WEIR_OPT_LIST, 0, NULL, "K=V", "Many values."},
+	{"pass", WEIR_OPT_LIST, WEIR_OPT_SECRET, NULL, "K=V", "Many secrets."},
 	{NULL, 0, 0, NULL, NULL, NULL}};
 
 static const struct weir_sink_plugin plugin = {

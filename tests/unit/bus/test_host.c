@@ -59,13 +59,17 @@ test_mask(void **state)
 	struct weir_sink_setting s[] = {
 		{"dir", "/visible"},
 		{"secret", "postgres://u:p%40ss@h/db?password=other"},
+		{"pass", "Authorization=Bearer t0ken"},
+		{"header", "Accept=anything"},
 	};
 	struct weir_sink_result res = {.struct_size = sizeof(res)};
 	struct host *h = host_new("s", plugin, NULL);
 
 	(void)state;
 	assert_non_null(h);
-	assert_int_equal(host_keep_secrets(h, s, 2, NULL), 0);
+	assert_int_equal(host_keep_secrets(h, s, 4, NULL), 0);
+	snprintf(res.column, sizeof(res.column),
+		 "Authorization, Bearer t0ken, t0ken, anything");
 	snprintf(res.message, sizeof(res.message),
 		 "no p%%40ss at /visible,\n nor other \xff\x1b[31m");
 	snprintf(res.hint, sizeof(res.hint), "see %s twice: %s", s[1].value,
@@ -74,6 +78,7 @@ test_mask(void **state)
 	host_clean(h, &res);
 	assert_string_equal(res.message, "no *** at /visible,  nor *** ? [31m");
 	assert_string_equal(res.hint, "see *** twice: ***");
+	assert_string_equal(res.column, "Authorization, ***, ***, anything");
 	assert_int_equal(strlen(res.code), sizeof(res.code) - 1);
 	host_free(h);
 }

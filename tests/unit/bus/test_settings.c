@@ -383,6 +383,49 @@ test_secret_file(void **state)
 	sinkconf_free(c);
 }
 
+/* In a secret list the reference may stand behind K=. */
+static void
+test_secret_list(void **state)
+{
+	struct sinkconf *c =
+		CONF("dir", "/x", "pass", "Token=env:BUS_SECRET", "pass",
+		     "Key=file:key", "pass", "env:BUS_LINE", "pass",
+		     "Plain=a=env:b", "header", "A=env:BUS_SECRET");
+	static const char *const want[] = {"Token=hush", "Key=k=1", "Line=x",
+					   "Plain=a=env:b"};
+	const struct weir_sink_plugin *p = NULL;
+	struct weir_sink_setting *s = NULL;
+	struct weir_err err = {0};
+	size_t n = 0, found = 0;
+	char path[600];
+	FILE *f;
+
+	(void)state;
+	setenv("BUS_SECRET", "hush", 1);
+	setenv("BUS_LINE", "Line=x", 1);
+	snprintf(path, sizeof(path), "%s/key", dir);
+	f = fopen(path, "w");
+	assert_non_null(f);
+	fputs("k=1\n", f);
+	fclose(f);
+	assert_int_equal(loader_find(&p, "fake", &err), 0);
+	assert_int_equal(chdir(dir), 0);
+	assert_int_equal(sinkconf_check(c, p, &err), 0);
+	assert_int_equal(strncmp(c->values[2].value, "Key=file:/", 10), 0);
+	assert_int_equal(sinkconf_settings(&s, &n, c, p, &err), 0);
+	for (size_t i = 0; i < n; i++) {
+		if (strcmp(s[i].name, "pass") == 0)
+			assert_string_equal(s[i].value, want[found++]);
+	}
+	assert_int_equal(found, 4);
+	assert_string_equal(setting(s, n, "header"), "A=env:BUS_SECRET");
+	sinkconf_settings_free(s, n);
+	unsetenv("BUS_SECRET");
+	assert_int_equal(sinkconf_settings(&s, &n, c, p, &err), WEIR_EINPUT);
+	assert_int_equal(unlink(path), 0);
+	sinkconf_free(c);
+}
+
 /* Every write of sink.conf that fails leaves the old file whole. */
 static int fail_at, calls;
 
@@ -439,7 +482,8 @@ main(void)
 		TEST(test_loader),	TEST(test_loader_refuses),
 		TEST(test_round_trip),	TEST(test_list_and_remove),
 		TEST(test_check),	TEST(test_settings),
-		TEST(test_secret_file), TEST(test_save_fails),
+		TEST(test_secret_file), TEST(test_secret_list),
+		TEST(test_save_fails),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
