@@ -59,7 +59,7 @@ runner_calm(struct runner *r, struct weir_err *err)
 	return retry_save_wait(r->retry, err);
 }
 
-/* The sink is switched off for good. */
+/* The sink is switched off for good; the reason stays to be seen. */
 static int
 gone(struct runner *r, struct weir_err *err)
 {
@@ -68,7 +68,10 @@ gone(struct runner *r, struct weir_err *err)
 	r->conf->enabled = false;
 	rc = sinkconf_save(r->dir, r->conf, err);
 	r->mark_conf = sinkfile_mark(r->path_conf);
+	retry_wait(r->retry)->settings = r->mark_conf ^ (r->mark_map << 1);
 	r->state = RUNNER_GONE;
+	if (rc == 0)
+		rc = retry_save_wait(r->retry, err);
 	return rc != 0 ? rc : STEP_WAIT;
 }
 
