@@ -106,6 +106,35 @@ merge(struct fake_owned *o, struct weir_str name, struct weir_str raw)
 	o->state[i].kind = (uint32_t)json_kind(raw);
 }
 
+/* s as a JSON string, which has up to 6 times its bytes and 2. */
+static size_t
+quote(char *p, struct weir_str s)
+{
+	size_t n = 0;
+
+	p[n++] = '"';
+	for (size_t i = 0; i < s.len; i++) {
+		unsigned char c = (unsigned char)s.data[i];
+
+		if (c < 0x20 || c == '"' || c == '\\')
+			n += (size_t)sprintf(p + n, "\\u%04x", c);
+		else
+			p[n++] = (char)c;
+	}
+	p[n++] = '"';
+	return n;
+}
+
+static struct weir_str
+quoted(struct fake_owned *o, struct weir_str s)
+{
+	char *p = piece(o, s.len * 6 + 3);
+	size_t n = quote(p, s);
+
+	p[n] = '\0';
+	return (struct weir_str){p, n};
+}
+
 /* Text as a JSON string, bytes as a note of their length. */
 static struct weir_str
 other_value(struct fake_owned *o, const struct fake_record *from)
@@ -117,15 +146,7 @@ other_value(struct fake_owned *o, const struct fake_record *from)
 		n = (size_t)sprintf(p, "{\"$base64\":\"\"}");
 		return (struct weir_str){p, n};
 	}
-	p[n++] = '"';
-	for (size_t i = 0; i < from->payload.len; i++) {
-		unsigned char c = (unsigned char)from->payload.data[i];
-		if (c < 0x20 || c == '"' || c == '\\')
-			n += (size_t)sprintf(p + n, "\\u%04x", c);
-		else
-			p[n++] = (char)c;
-	}
-	p[n++] = '"';
+	n = quote(p, from->payload);
 	return (struct weir_str){p, n};
 }
 
@@ -163,8 +184,10 @@ print_state(struct fake_owned *o)
 	p[at++] = '{';
 	for (size_t i = 0; i < o->r.nstate; i++) {
 		const struct weir_sink_member *m = &o->state[i];
-		at += (size_t)sprintf(p + at, "%s\"%.*s\":", i ? "," : "",
-				      (int)m->name.len, m->name.data);
+		if (i > 0)
+			p[at++] = ',';
+		at += quote(p + at, m->name);
+		p[at++] = ':';
 		memcpy(p + at, m->raw.data, m->raw.len);
 		at += m->raw.len;
 	}
@@ -183,19 +206,21 @@ print_record(struct fake *f, struct fake_owned *o)
 		body = r->payload;
 	fake_uuid_text(id, r->event_id);
 	f->host.time_text(f->host.cookie, r->created_at, at);
-	size_t n = body.len + 1024 + r->aggregate_id.len * 2;
+	size_t n = body.len + 1024 +
+		   6 * (r->aggregate_type.len + r->aggregate_id.len +
+			r->event_type.len);
 	char *p = piece(o, n);
-	int len =
-		snprintf(p, n,
-			 "{\"aggregate_type\":\"%s\",\"aggregate_id\":\"%s\","
-			 "\"event_type\":\"%s\",\"payload\":%.*s,\"metadata\":"
-			 "{\"event_id\":\"%s\",\"created_at\":\"%s\","
-			 "\"issued_by\":null},\"version\":%llu,"
-			 "\"sequence\":%llu}",
-			 r->aggregate_type.data, r->aggregate_id.data,
-			 r->event_type.data, (int)body.len, body.data, id, at,
-			 (unsigned long long)r->version,
-			 (unsigned long long)r->sequence);
+	int len = snprintf(p, n,
+			   "{\"aggregate_type\":%s,\"aggregate_id\":%s,"
+			   "\"event_type\":%s,\"payload\":%.*s,\"metadata\":"
+			   "{\"event_id\":\"%s\",\"created_at\":\"%s\","
+			   "\"issued_by\":null},\"version\":%llu,"
+			   "\"sequence\":%llu}",
+			   quoted(o, r->aggregate_type).data,
+			   quoted(o, r->aggregate_id).data,
+			   quoted(o, r->event_type).data, (int)body.len,
+			   body.data, id, at, (unsigned long long)r->version,
+			   (unsigned long long)r->sequence);
 	r->json = (struct weir_str){p, (size_t)len};
 }
 
