@@ -7,6 +7,7 @@ tests_lib_notroot_la_LDFLAGS = -module -avoid-version -shared -rpath /nowhere
 
 EXTRA_DIST += \
 	tests/conftest.py \
+	tests/lib/peer.py \
 	tests/lib/pg.py \
 	tests/lib/run.py \
 	tests/lib/test_pg.py \

@@ -10,7 +10,7 @@ SRC = os.environ.get(
     os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))),
 )
 WEIR = os.environ.get("WEIR_BIN", os.path.join(BUILD, "weir"))
-PLUGINS = ("csv", "json", "log", "sqlite", "postgres")
+PLUGINS = ("csv", "json", "log", "sqlite", "postgres", "http", "tcp")
 
 
 def plugin_path(name):

@@ -8,6 +8,7 @@ import shutil
 
 import pytest
 
+import peer
 import pg
 import run
 
@@ -57,6 +58,27 @@ def test_csv():
 
 def test_log():
     conform(built("log"), "--set", "level=info")
+
+
+@pytest.mark.parametrize("options", [(), ("batch=5", "parallel=2")])
+def test_http(options):
+    plugin = built("http")
+    server = peer.Http()
+    sets = [x for o in options for x in ("--set", o)]
+    conform(plugin, "--set", "endpoint=" + server.url,
+            "--set", "header=Authorization=Bearer a-secret", *sets)
+    assert {p.headers["Authorization"] for p in server.posts} == {
+        "Bearer a-secret"}
+    server.close()
+
+
+@pytest.mark.parametrize("ack", ["none", "line"])
+def test_tcp(ack):
+    plugin = built("tcp")
+    server = peer.Tcp((lambda n, record: True) if ack == "line" else None)
+    conform(plugin, "--set", "host=127.0.0.1", "--set",
+            "port=%d" % server.port, "--set", "ack=" + ack)
+    server.close()
 
 
 def test_sqlite():
