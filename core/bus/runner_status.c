@@ -37,38 +37,7 @@ runner_class_word(enum weir_sink_class cls)
 	return (size_t)cls < sizeof(words) / sizeof(words[0]) ? words[cls] : "";
 }
 
-void
-runner_status_write(struct runner *r, bool now)
-{
-	int64_t mono = clock_monotonic();
-	struct weir_err err = {0};
-	struct buf b;
-
-	if (!now && r->status_at != 0 && r->state == r->status_state &&
-	    mono - r->status_at < STATUS_US)
-		return;
-	if (!os_exists(r->path_conf))
-		return; /* removed: leave nothing behind */
-	buf_init(&b, STATUS_MAX);
-	buf_printf(&b,
-		   "{\"state\":\"%s\",\"cursor\":%llu,\"known\":%s,"
-		   "\"committed\":%llu,\"cursor_at\":%lld,\"delivered\":%llu,"
-		   "\"rate\":%lld,\"updated_at\":%lld}\n",
-		   state_words[r->state], (unsigned long long)r->cursor,
-		   r->epoch != 0 ? "true" : "false",
-		   (unsigned long long)store_last(r->store),
-		   (long long)r->cursor_at, (unsigned long long)r->delivered,
-		   (long long)r->rate, (long long)clock_now());
-	if (b.failed ||
-	    sinkfile_replace(r->path_status, b.data, b.len, &err) != 0)
-		diag(DIAG_DEBUG, r->name, "no status: %s", err.msg);
-	buf_fini(&b);
-	r->status_at = mono;
-	r->status_state = r->state;
-	r->status_cursor = r->cursor;
-}
-
-/* ---- reading ----------------------------------------------------------------
+/* ---- the file ---------------------------------------------------------------
  */
 
 static int64_t
@@ -116,6 +85,43 @@ read_status(struct runner_status *s, const char *path, struct weir_err *err)
 	mem_free(text);
 	return 0;
 }
+
+void
+runner_status_write(struct runner *r, bool now)
+{
+	int64_t mono = clock_monotonic();
+	struct runner_status old = {.cursor = r->cursor,
+				    .cursor_at = r->cursor_at};
+	struct weir_err err = {0};
+	struct buf b;
+
+	if (!now && r->status_at != 0 && r->state == r->status_state &&
+	    mono - r->status_at < STATUS_US)
+		return;
+	if (!os_exists(r->path_conf))
+		return;	   /* removed: leave nothing behind */
+	if (r->epoch == 0) /* not resumed: what was known before stands */
+		(void)read_status(&old, r->path_status, NULL);
+	buf_init(&b, STATUS_MAX);
+	buf_printf(&b,
+		   "{\"state\":\"%s\",\"cursor\":%llu,"
+		   "\"committed\":%llu,\"cursor_at\":%lld,\"delivered\":%llu,"
+		   "\"rate\":%lld,\"updated_at\":%lld}\n",
+		   state_words[r->state], (unsigned long long)old.cursor,
+		   (unsigned long long)store_last(r->store),
+		   (long long)old.cursor_at, (unsigned long long)r->delivered,
+		   (long long)r->rate, (long long)clock_now());
+	if (b.failed ||
+	    sinkfile_replace(r->path_status, b.data, b.len, &err) != 0)
+		diag(DIAG_DEBUG, r->name, "no status: %s", err.msg);
+	buf_fini(&b);
+	r->status_at = mono;
+	r->status_state = r->state;
+	r->status_cursor = r->cursor;
+}
+
+/* ---- reading ----------------------------------------------------------------
+ */
 
 /* The pid in the lock file when somebody holds it. */
 static int
