@@ -21,6 +21,22 @@ link_close(struct link *l)
 	l->fd = -1;
 }
 
+void
+link_finish(struct link *l)
+{
+	struct linger linger = {.l_onoff = 1, .l_linger = 1};
+	char piece[4096];
+
+	if (l->fd < 0)
+		return;
+	/* what was not read makes close drop what was not sent */
+	for (int i = 0; i < 256; i++)
+		if (recv(l->fd, piece, sizeof(piece), MSG_DONTWAIT) <= 0)
+			break;
+	(void)setsockopt(l->fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+	link_close(l);
+}
+
 static const char *
 errno_word(int error)
 {

@@ -26,6 +26,8 @@ enum link_event {
 int link_connect(struct link *l, int stop_fd, int64_t deadline_us,
 		 struct weir_sink_result *res);
 void link_close(struct link *l);
+/* The same, but what the kernel took has a second to get to the peer. */
+void link_finish(struct link *l);
 
 /* Waits for what is in want (LINK_IN, LINK_OUT), the stop descriptor or the
  * time; an end or error of the connection shows as LINK_IN or LINK_OUT. */

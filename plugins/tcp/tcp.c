@@ -103,7 +103,7 @@ tcp_close(void *sink)
 {
 	struct sink *s = sink;
 
-	link_close(&s->link);
+	link_finish(&s->link);
 	sink_free(s->host, s);
 }
 
@@ -193,37 +193,6 @@ lost(struct sink *s, int error, const char *doing, struct weir_sink_result *res)
 	return link_lost(&s->link, error, doing, res);
 }
 
-/* Writes what the kernel takes. WEIR_SINK_OK also when it takes nothing. */
-static int
-send_lines(struct sink *s, struct weir_sink_result *res)
-{
-	static const char newline = '\n';
-	struct iovec v[2 * LINES];
-	uint32_t upto = allowed(s);
-	size_t nv = 0, skip = s->part;
-	struct msghdr m = {.msg_iov = v};
-	ssize_t n;
-
-	for (uint32_t i = s->sent; i < upto && nv < 2 * LINES; i++) {
-		struct weir_str json = s->batch->records[i]->json;
-
-		v[nv++] = (struct iovec){(char *)(uintptr_t)json.data + skip,
-					 json.len - skip};
-		v[nv++] = (struct iovec){(char *)(uintptr_t)&newline, 1};
-		skip = 0;
-	}
-	m.msg_iovlen = nv;
-	n = sendmsg(s->link.fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
-	if (n >= 0) {
-		took(s, (size_t)n);
-		heard(s);
-		return WEIR_SINK_OK;
-	}
-	if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)
-		return WEIR_SINK_OK;
-	return lost(s, errno, "send", res);
-}
-
 /* Reads what the peer sent back, at most a few pieces at a time. */
 static int
 receive(struct sink *s, struct weir_sink_result *res)
@@ -253,6 +222,43 @@ receive(struct sink *s, struct weir_sink_result *res)
 				  wrong);
 	}
 	return WEIR_SINK_OK;
+}
+
+/* Writes what the kernel takes. WEIR_SINK_OK also when it takes nothing. */
+static int
+send_lines(struct sink *s, struct weir_sink_result *res)
+{
+	static const char newline = '\n';
+	struct iovec v[2 * LINES];
+	uint32_t upto = allowed(s);
+	size_t nv = 0, skip = s->part;
+	struct msghdr m = {.msg_iov = v};
+	ssize_t n;
+	int class, error;
+
+	for (uint32_t i = s->sent; i < upto && nv < 2 * LINES; i++) {
+		struct weir_str json = s->batch->records[i]->json;
+
+		v[nv++] = (struct iovec){(char *)(uintptr_t)json.data + skip,
+					 json.len - skip};
+		v[nv++] = (struct iovec){(char *)(uintptr_t)&newline, 1};
+		skip = 0;
+	}
+	m.msg_iovlen = nv;
+	n = sendmsg(s->link.fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
+	if (n >= 0) {
+		took(s, (size_t)n);
+		heard(s);
+		return WEIR_SINK_OK;
+	}
+	if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)
+		return WEIR_SINK_OK;
+	error = errno;
+	/* the last acks may be there yet */
+	class = receive(s, res);
+	if (class != WEIR_SINK_OK)
+		return class;
+	return lost(s, error, "send", res);
 }
 
 static void

@@ -184,7 +184,9 @@ class Tcp:
             return [json.loads(x)["sequence"] for x in self.lines]
 
     def close(self):
-        self.listener.close()
+        if self.listener.fileno() >= 0:
+            self.listener.shutdown(socket.SHUT_RDWR)  # ends the accept
+            self.listener.close()
         with self.lock:
             for c in self.connections:
                 try:
