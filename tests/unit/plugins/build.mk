@@ -96,3 +96,18 @@ tests_unit_plugins_test_postgres_history_SOURCES = \
 endif
 endif
 EXTRA_DIST += tests/unit/plugins/test_postgres_sink.py
+
+if HAVE_CMOCKA
+if SINK_HTTP
+check_PROGRAMS += tests/unit/plugins/test_http_parts
+TESTS += tests/unit/plugins/test_http_parts
+endif
+tests_unit_plugins_test_http_parts_CPPFLAGS = $(FAKE_CPPFLAGS) \
+	$(SINK_HTTP_CFLAGS)
+tests_unit_plugins_test_http_parts_LDADD = $(FAKE_LIBS)
+tests_unit_plugins_test_http_parts_SOURCES = \
+	plugins/http/address.c \
+	plugins/http/answer.c \
+	plugins/http/order.c \
+	tests/unit/plugins/test_http_parts.c
+endif
