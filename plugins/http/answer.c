@@ -60,7 +60,8 @@ answer_status_hint(long status)
 	case 410:
 		return "configure the sink anew when there is another endpoint";
 	case 413:
-		return "let the endpoint take larger bodies, or lower batch; "
+		return "let the endpoint take larger bodies, or lower "
+		       "per-request; "
 		       "then weir sink dead-letters NAME retry";
 	default:
 		break;

@@ -64,8 +64,8 @@ send_more(struct sink *s)
 		struct slot *slot = &s->slots[i];
 
 		if (!slot->flying && s->worst == WEIR_SINK_OK) {
-			slot->nitems =
-				order_take(s->order, slot->items, s->set.batch);
+			slot->nitems = order_take(s->order, slot->items,
+						  s->set.per_request);
 			if (slot->nitems > 0)
 				slot_start(slot);
 		}

@@ -18,8 +18,8 @@ static const struct weir_sink_option options[] = {
 	 "the http or https address that records are posted to"},
 	{"header", WEIR_OPT_LIST, WEIR_OPT_SECRET, NULL, "NAME=VALUE",
 	 "a header of every request"},
-	{"batch", WEIR_OPT_UINT, 0, "1", "N",
-	 "records in a request: above 1 the body is a JSON array of up to N"},
+	{"per-request", WEIR_OPT_UINT, 0, "1", "N",
+	 "records in a request: above 1 the body is a JSON array"},
 	{"parallel", WEIR_OPT_UINT, 0, "8", "N",
 	 "requests under way at once; an aggregate's records stay in order"},
 	{"connect-timeout", WEIR_OPT_DURATION, 0, "5s", "TIME",
@@ -78,15 +78,15 @@ make_parts(struct sink *s)
 	s->headers = settings_headers(&s->o);
 	s->multi = s->global ? curl_multi_init() : NULL;
 	s->slots = sink_alloc(s->host, n * sizeof(*s->slots));
-	s->items = sink_alloc(s->host,
-			      (size_t)n * s->set.batch * sizeof(*s->items));
+	s->items = sink_alloc(s->host, (size_t)n * s->set.per_request *
+					       sizeof(*s->items));
 	if (s->order == NULL || s->headers == NULL || s->multi == NULL ||
 	    s->slots == NULL || s->items == NULL)
 		return false;
 	curl_multi_setopt(s->multi, CURLMOPT_MAXCONNECTS, (long)n);
 	curl_multi_setopt(s->multi, CURLMOPT_MAX_HOST_CONNECTIONS, (long)n);
 	for (uint32_t i = 0; i < n; i++) {
-		s->slots[i].items = s->items + (size_t)i * s->set.batch;
+		s->slots[i].items = s->items + (size_t)i * s->set.per_request;
 		if (!slot_open(&s->slots[i], s))
 			return false;
 	}

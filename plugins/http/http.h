@@ -11,15 +11,15 @@
 #include <curl/curl.h>
 #include <signal.h>
 
-#define PARALLEL_MAX 64u
-#define BATCH_MAX    10000u
+#define PARALLEL_MAX	64u
+#define PER_REQUEST_MAX 10000u
 
 /* What was set, checked. Strings live as long as the settings they came from.
  */
 struct settings {
 	const char *endpoint, *ca_file;
 	char target[320]; /* scheme://host:port, for messages */
-	uint32_t batch, parallel;
+	uint32_t per_request, parallel;
 	long connect_ms, total_ms;
 	bool private_targets;
 };
@@ -31,7 +31,7 @@ struct slot {
 	struct sink *sink;
 	CURL *easy;
 	struct text body; /* of an array */
-	uint32_t *items;  /* room for settings.batch */
+	uint32_t *items;  /* room for settings.per_request */
 	size_t nitems;
 	bool flying;
 	bool refused_address; /* private, and that is not allowed */

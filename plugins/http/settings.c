@@ -281,7 +281,8 @@ settings_read(struct settings *out, const struct weir_sink_open *o,
 	if (problem != NULL)
 		add_wrong(wrong, "%s", problem);
 	check_headers(wrong, o);
-	out->batch = read_count(wrong, o, "batch", 1, BATCH_MAX);
+	out->per_request =
+		read_count(wrong, o, "per-request", 1, PER_REQUEST_MAX);
 	out->parallel = read_count(wrong, o, "parallel", 8, PARALLEL_MAX);
 	out->connect_ms = read_time(wrong, o, "connect-timeout", 5000);
 	out->total_ms = read_time(wrong, o, "timeout", 15000);

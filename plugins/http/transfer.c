@@ -240,7 +240,7 @@ make_body(struct slot *slot)
 	const char *data = json->data;
 	size_t len = json->len;
 
-	if (slot->sink->set.batch > 1) {
+	if (slot->sink->set.per_request > 1) {
 		text_clear(&slot->body);
 		for (size_t i = 0; i < slot->nitems; i++) {
 			text_putc(&slot->body, i == 0 ? '[' : ',');

@@ -98,6 +98,14 @@ tcp_validate(const struct weir_sink_open *o, struct weir_sink_result *res)
 			  wrong + 2);
 }
 
+static bool
+acks_lines(const struct weir_sink_open *o)
+{
+	const char *ack = setting_get(o, "ack");
+
+	return ack != NULL && strcmp(ack, "line") == 0;
+}
+
 static void
 tcp_close(void *sink)
 {
@@ -111,7 +119,6 @@ static int
 tcp_open(void **out, const struct weir_sink_open *o,
 	 struct weir_sink_result *res)
 {
-	const char *ack = setting_get(o, "ack");
 	int class = tcp_validate(o, res);
 	struct sink *s;
 
@@ -121,7 +128,7 @@ tcp_open(void **out, const struct weir_sink_open *o,
 	if (s == NULL)
 		return result_nomem(res);
 	s->host = o->host;
-	s->ack_lines = ack != NULL && strcmp(ack, "line") == 0;
+	s->ack_lines = acks_lines(o);
 	s->window = setting_u64(o, "window", 1000);
 	s->link = (struct link){
 		.host = o->host,
@@ -133,6 +140,18 @@ tcp_open(void **out, const struct weir_sink_open *o,
 		.fd = -1,
 	};
 	*out = s;
+	return WEIR_SINK_OK;
+}
+
+/* With acknowledgements nothing is lost. */
+static int
+tcp_shape(const struct weir_sink_open *o, uint32_t *capabilities,
+	  uint32_t *needs, struct weir_sink_result *res)
+{
+	(void)needs;
+	(void)res;
+	if (acks_lines(o))
+		*capabilities &= ~(uint32_t)WEIR_SINK_LOSSY;
 	return WEIR_SINK_OK;
 }
 
@@ -396,8 +415,7 @@ static const struct weir_sink_plugin plugin = {
 	.name = "tcp",
 	.version = "0.1.0",
 	.summary = "Send every record as a line over a TCP connection.",
-	/* with ack = line it is not; a descriptor says what may be */
-	.capabilities = WEIR_SINK_LOSSY,
+	.capabilities = WEIR_SINK_LOSSY, /* but see tcp_shape */
 	.needs = WEIR_SINK_NEED_JSON,
 	.options = options,
 	.validate = tcp_validate,
@@ -405,6 +423,7 @@ static const struct weir_sink_plugin plugin = {
 	.deliver = tcp_deliver,
 	.probe = tcp_probe,
 	.close = tcp_close,
+	.shape = tcp_shape,
 };
 
 const struct weir_sink_plugin *

@@ -60,7 +60,7 @@ def test_log():
     conform(built("log"), "--set", "level=info")
 
 
-@pytest.mark.parametrize("options", [(), ("batch=5", "parallel=2")])
+@pytest.mark.parametrize("options", [(), ("per-request=5", "parallel=2")])
 def test_http(options):
     plugin = built("http")
     server = peer.Http()

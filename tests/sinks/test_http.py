@@ -142,9 +142,9 @@ def test_aggregates_go_in_parallel(store, server):
     assert sorted(server.sequences()) == list(range(2, 10))
 
 
-def test_batches_are_arrays(store, server):
+def test_many_in_a_request_are_arrays(store, server):
     store.fill(*[str(i % 5) for i in range(99)])
-    store.sink(server, "--batch", "30", "--parallel", "1")
+    store.sink(server, "--per-request", "30", "--parallel", "1")
     store.deliver()
     assert [len(p.body) for p in server.posts] == [30, 30, 30, 10]
     assert server.sequences() == list(range(1, 101))
@@ -175,8 +175,8 @@ def test_one_refused_record_parks_its_aggregate(store, server):
     assert store.dead() == []
 
 
-@pytest.mark.parametrize("batch", [1, 4])
-def test_what_was_taken_is_not_sent_again(store, server, batch):
+@pytest.mark.parametrize("per_request", [1, 4])
+def test_what_was_taken_is_not_sent_again(store, server, per_request):
     """Seven refused records in 200: each record is answered well once, and
     only the refused ones came more than once (with arrays, their company)."""
     taken = []
@@ -191,7 +191,7 @@ def test_what_was_taken_is_not_sent_again(store, server, batch):
     server.script = script
     store.fill(*["bad%d" % i if i % 30 == 7 else "g%d" % (i % 11)
                  for i in range(200)])
-    store.sink(server, "--batch", batch)
+    store.sink(server, "--per-request", per_request)
     store.deliver()
     assert len(store.dead()) == 7
     assert len(taken) == len(set(taken)) == 201 - 7
@@ -411,10 +411,10 @@ def test_headers_and_secrets(store, server, monkeypatch):
     (["--endpoint", "http://x/", "--header", "a b=c"], "header 1"),
     (["--endpoint", "http://x/", "--header", "A=b\nc"], "control character"),
     (["--endpoint", "http://x/", "--header", "Content-Length=1"], "own"),
-    (["--endpoint", "http://x/", "--batch", "0"], "batch is from 1"),
+    (["--endpoint", "http://x/", "--per-request", "0"], "per-request is from 1"),
     (["--endpoint", "http://x/", "--parallel", "65"], "parallel is from 1"),
     (["--endpoint", "http://x/", "--timeout", "2h"], "timeout is from 1ms"),
-    (["--batch", "2"], "endpoint"),
+    (["--per-request", "2"], "endpoint"),
 ])
 def test_settings_are_checked(store, options, says):
     p = store("plugin", "http", *options, check=2)
