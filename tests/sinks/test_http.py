@@ -388,7 +388,7 @@ def test_headers_and_secrets(store, server, monkeypatch):
                "--header", "X-Plain=" + SECRET, "--header", "X-Empty=",
                "--header", "User-Agent=mine", "--parallel", "1")
     server.script = lambda post: peer.Answer(
-        400, body=b"no such key: " + SECRET.encode())
+        400, body=b"no such key: " + b"n" * 140 + SECRET.encode())
     store.deliver()
     h = server.posts[0].headers
     assert h["Authorization"] == "Bearer " + SECRET
@@ -398,7 +398,7 @@ def test_headers_and_secrets(store, server, monkeypatch):
         ("sink", "list", "--json"), ("sink", "status", "http", "--json"),
         ("sink", "status", "http"), ("sink", "dead-letters", "http", "list"),
         ("sink", "dead-letters", "http", "list", "--json"))]
-    assert not [x for x in shown if SECRET in x]
+    assert not [x for x in shown if SECRET[:6] in x]  # nor cut short
     conf = (store.dir / "sinks" / "http" / "sink.conf").read_text()
     assert conf.count(SECRET) == 1  # the plain one
 
