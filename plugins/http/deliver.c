@@ -5,8 +5,11 @@
  * 1. At most `parallel` requests are under way; order.h says what may go.
  * 2. The first failure ends the sending; those under way are waited for, so
  *    that what the target took is known and not sent again.
- * 3. Asked to stop, nothing new is sent and those under way get half a second;
- *    at the deadline they are given up.
+ * 3. Nothing new is sent so near the deadline that, as requests went so far, it
+ *    could not be answered in time. Asked to stop, those under way get half a
+ *    second.
+ * 4. What is not done then stays for the next batch, which is no failure when
+ *    some was done.
  */
 #include "http.h"
 
@@ -14,8 +17,9 @@
 #include <string.h>
 #include <time.h>
 
-#define GRACE_US 500000 /* for requests under way, after stop */
-#define POLL_MS	 1000
+#define GRACE_US       500000 /* for requests under way, after stop */
+#define POLL_MS	       1000
+#define RESERVE_MAX_US 10000000 /* less than a host gives for a batch */
 
 /* ---- SIGPIPE ---------------------------------------------------------------
  */
@@ -55,15 +59,16 @@ now_us(const struct sink *s)
 	return s->host->monotonic_us(s->host->cookie);
 }
 
+/* Starts what may be started; the number of requests under way. */
 static size_t
-send_more(struct sink *s)
+send_more(struct sink *s, bool may)
 {
 	size_t flying = 0;
 
 	for (uint32_t i = 0; i < s->set.parallel; i++) {
 		struct slot *slot = &s->slots[i];
 
-		if (!slot->flying && s->worst == WEIR_SINK_OK) {
+		if (may && !slot->flying && s->worst == WEIR_SINK_OK) {
 			slot->nitems = order_take(s->order, slot->items,
 						  s->set.per_request);
 			if (slot->nitems > 0)
@@ -120,22 +125,31 @@ give_up(struct sink *s)
 	}
 }
 
+/* How long a request has to be allowed for. */
+static int64_t
+reserve(const struct sink *s)
+{
+	int64_t us = 2 * s->slowest_us;
+
+	return us < RESERVE_MAX_US ? us : RESERVE_MAX_US;
+}
+
 /* Sends all, or up to the first failure; true when it was asked to stop. */
 static bool
 run(struct sink *s)
 {
+	size_t before = order_left(s->order);
 	int64_t until = s->batch->deadline_us;
 	bool stopped = wait_for(s, 0);
 	int running;
 
 	while (now_us(s) < until) {
-		size_t flying = 0;
+		bool may = !stopped && now_us(s) + reserve(s) < until;
 
-		if (!stopped)
-			flying = send_more(s);
-		for (uint32_t i = 0; stopped && i < s->set.parallel; i++)
-			flying += s->slots[i].flying;
-		if (flying == 0)
+		/* with no time for a request the rest of it is waited out */
+		if (send_more(s, may) == 0 &&
+		    (may || stopped || s->worst != WEIR_SINK_OK ||
+		     order_left(s->order) < before))
 			break;
 		(void)curl_multi_perform(s->multi, &running);
 		if (collect(s) > 0)
@@ -161,6 +175,10 @@ answer(struct sink *s, bool stopped, struct weir_sink_result *res)
 		return WEIR_SINK_OK;
 	if (s->worst != WEIR_SINK_OK)
 		return (int)s->worst;
+	/* records of a parked aggregate are done as a whole or not at all */
+	if (res->durable_sequence >= s->batch->records[0]->sequence &&
+	    (s->batch->flags & WEIR_BATCH_PARKED) == 0)
+		return WEIR_SINK_OK;
 	return result_set(
 		res, WEIR_SINK_NOT_CONNECTED, stopped ? "STOPPED" : "DEADLINE",
 		NULL, "%s was not given %zu of %u records: %s", s->set.target,

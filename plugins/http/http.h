@@ -33,6 +33,7 @@ struct slot {
 	struct text body; /* of an array */
 	uint32_t *items;  /* room for settings.per_request */
 	size_t nitems;
+	int64_t begun_us;
 	bool flying;
 	bool refused_address; /* private, and that is not allowed */
 	bool too_long;	      /* the answer's body was cut off */
@@ -53,6 +54,7 @@ struct sink {
 	uint32_t *items;
 	struct order *order;
 	struct seen seen;
+	int64_t slowest_us; /* of the requests that were answered, fading */
 
 	/* of the batch that is being delivered */
 	const struct weir_sink_batch *batch;

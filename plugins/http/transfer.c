@@ -261,9 +261,10 @@ void
 slot_start(struct slot *slot)
 {
 	const struct sink *s = slot->sink;
-	int64_t left = (s->batch->deadline_us -
-			s->host->monotonic_us(s->host->cookie)) /
-		       1000;
+	int64_t left;
+
+	slot->begun_us = s->host->monotonic_us(s->host->cookie);
+	left = (s->batch->deadline_us - slot->begun_us) / 1000;
 
 	slot->refused_address = slot->too_long = false;
 	slot->got = slot->nsaid = 0;
@@ -279,11 +280,22 @@ slot_start(struct slot *slot)
 				  "was sent nothing: no memory");
 }
 
+static void
+note_time(struct sink *s, int64_t begun_us)
+{
+	int64_t took = s->host->monotonic_us(s->host->cookie) - begun_us;
+
+	s->slowest_us -= s->slowest_us / 64;
+	if (took > s->slowest_us)
+		s->slowest_us = took;
+}
+
 void
 slot_end(struct slot *slot, CURLcode code)
 {
 	long status = 0;
 
+	note_time(slot->sink, slot->begun_us);
 	curl_multi_remove_handle(slot->sink->multi, slot->easy);
 	slot->flying = false;
 	curl_easy_getinfo(slot->easy, CURLINFO_RESPONSE_CODE, &status);

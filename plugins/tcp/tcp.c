@@ -334,6 +334,10 @@ ended_early(struct sink *s, unsigned got, struct weir_sink_result *res)
 				  s->ack_lines ? "acknowledged" : "took",
 				  s->link.silence_us / 1000);
 	}
+	/* the rest is for the next batch; records of a parked aggregate are
+	 * done as a whole or not at all */
+	if (s->safe > 0 && (s->batch->flags & WEIR_BATCH_PARKED) == 0)
+		return WEIR_SINK_OK;
 	return result_set(
 		res, WEIR_SINK_NOT_CONNECTED, stopped ? "STOPPED" : "DEADLINE",
 		NULL, "%s port %s was given %u of %u records: %s", s->link.name,

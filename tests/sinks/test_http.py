@@ -317,6 +317,21 @@ def test_a_slow_server_is_given_up(store, server):
     release.set()
 
 
+def test_a_slow_server_is_no_failure(store, server):
+    """What does not fit into the time for a delivery stays for the next one;
+    no request is given up for it."""
+    slow = threading.Event()
+    server.script = lambda post: (slow.wait(0.02), 204)[1]
+    store.fill(*[str(i % 3) for i in range(150)])
+    store.sink(server, "--parallel", "2")
+    s = stand(store, seconds=1)
+    assert 0 < s["cursor"] < 152
+    assert s["last_class"] is None
+    slow.set()
+    store.deliver()
+    assert sorted(server.sequences()) == list(range(1, 153))
+
+
 def test_stops_while_a_request_is_under_way(store, server):
     release, there = threading.Event(), threading.Event()
 
