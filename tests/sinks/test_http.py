@@ -41,7 +41,7 @@ class Store:
 
     def deliver(self, check=0):
         """Now, whatever it waits for."""
-        self("sink", "resume", "http")
+        self("sink", "resume", "http", "--sink-wait", "0s")
         return self("sink", "run", "--once", "http", check=check)
 
     def status(self):

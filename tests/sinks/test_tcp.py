@@ -35,7 +35,7 @@ class Store:
         self("plugin", "tcp", "--host", "127.0.0.1", "--port", port, *options)
 
     def deliver(self, check=0):
-        self("sink", "resume", "tcp")
+        self("sink", "resume", "tcp", "--sink-wait", "0s")
         return self("sink", "run", "--once", "tcp", check=check)
 
     def status(self):
