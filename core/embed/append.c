@@ -10,6 +10,8 @@
 
 _Static_assert(WEIR_ANY_VERSION == EXPECT_ANY, "one meaning, two names");
 _Static_assert(WEIR_EXISTS == EXPECT_EXISTS, "one meaning, two names");
+_Static_assert((int)WEIR_SUBMIT_NOWAIT == (int)STORE_NOWAIT,
+	       "one meaning, two names");
 
 static void
 draft_of(struct record_draft *d, const struct weir_event *e)
@@ -46,14 +48,9 @@ receipt_out(struct weir_receipt *out, const struct receipt *r)
 	out->duplicate = r->duplicate;
 }
 
-EXPORT int
-weir_commit(struct weir *w, struct weir_receipt *receipts,
-	    const struct weir_event *events, size_t n, struct weir_err *err)
+static int
+check_writable(const struct weir *w, size_t n, struct weir_err *err)
 {
-	struct record_draft one_draft, *drafts = &one_draft;
-	struct receipt one_receipt, *got = &one_receipt;
-	int rc = 0;
-
 	if (!w->writable)
 		return err_set(err, WEIR_EDENIED,
 			       "the store %s was opened read-only; open it "
@@ -63,6 +60,19 @@ weir_commit(struct weir *w, struct weir_receipt *receipts,
 		return err_set(err, WEIR_EINPUT,
 			       "a commit takes 1 to %u events, not %zu",
 			       WEIR_COMMIT_RECORDS_MAX, n);
+	return 0;
+}
+
+EXPORT int
+weir_commit(struct weir *w, struct weir_receipt *receipts,
+	    const struct weir_event *events, size_t n, struct weir_err *err)
+{
+	struct record_draft one_draft, *drafts = &one_draft;
+	struct receipt one_receipt, *got = &one_receipt;
+	int rc = check_writable(w, n, err);
+
+	if (rc != 0)
+		return rc;
 	if (n > 1) {
 		drafts = mem_new(n * sizeof(*drafts));
 		got = mem_new(n * sizeof(*got));
@@ -83,6 +93,83 @@ out:
 		mem_free(drafts);
 		mem_free(got);
 	}
+	return rc;
+}
+
+/* ---- submit -------------------------------------------------------------- */
+
+/* Several events: their receipts must have a place when the time has come. */
+struct several {
+	weir_done *done;
+	void *cookie;
+	struct weir_receipt receipts[];
+};
+
+static void
+one_done(const struct store_answer *a, int rc, const struct receipt *receipts,
+	 size_t n, const struct weir_err *err)
+{
+	struct weir_receipt out;
+
+	if (rc == 0)
+		receipt_out(&out, receipts);
+	((weir_done *)a->via)(a->cookie, rc, rc == 0 ? &out : NULL, n, err);
+}
+
+static void
+several_done(const struct store_answer *a, int rc,
+	     const struct receipt *receipts, size_t n,
+	     const struct weir_err *err)
+{
+	struct several *s = a->cookie;
+
+	for (size_t i = 0; rc == 0 && i < n; i++)
+		receipt_out(&s->receipts[i], &receipts[i]);
+	s->done(s->cookie, rc, rc == 0 ? s->receipts : NULL, n, err);
+	mem_free(s);
+}
+
+static int
+submit_several(struct weir *w, const struct weir_event *events, size_t n,
+	       int flags, struct several *s, struct weir_err *err)
+{
+	struct store_answer answer = {.fn = several_done, .cookie = s};
+	struct record_draft *drafts = mem_new(n * sizeof(*drafts));
+	int rc;
+
+	if (!drafts)
+		return err_nomem(err);
+	for (size_t i = 0; i < n; i++)
+		draft_of(&drafts[i], &events[i]);
+	rc = store_submit(w->store, drafts, n, flags, &answer, err);
+	mem_free(drafts);
+	return rc;
+}
+
+EXPORT int
+weir_submit(struct weir *w, const struct weir_event *events, size_t n,
+	    int flags, weir_done *done, void *cookie, struct weir_err *err)
+{
+	struct store_answer answer = {
+		.fn = one_done, .cookie = cookie, .via = (void (*)(void))done};
+	struct record_draft draft;
+	struct several *s;
+	int rc = check_writable(w, n, err);
+
+	if (rc != 0)
+		return rc;
+	if (n == 1) {
+		draft_of(&draft, events);
+		return store_submit(w->store, &draft, 1, flags, &answer, err);
+	}
+	s = mem_resize(NULL, sizeof(*s) + n * sizeof(s->receipts[0]));
+	if (!s)
+		return err_nomem(err);
+	s->done = done;
+	s->cookie = cookie;
+	rc = submit_several(w, events, n, flags, s, err);
+	if (rc != 0)
+		mem_free(s);
 	return rc;
 }
 

@@ -18,7 +18,10 @@
 #include "base/err.h"
 #include "base/must.h"
 #include "base/os.h"
+#include "store/filler.h"
 #include "store/impl.h"
+
+#define FEW_RECORDS 8 /* somebody waits for so few */
 
 /* The end of this writer. */
 static int
@@ -169,7 +172,9 @@ seal(struct store *s, uint64_t extent, struct weir_err *err)
 {
 	uint64_t number = s->tail.segment + 1;
 	uint64_t size = journal_size(&s->journal, number);
-	int rc;
+	uint64_t filled = 0;
+	bool whole = false;
+	int rc = 0;
 
 	if (number > SEGMENT_LAST)
 		return err_set(err, WEIR_EFAILED,
@@ -177,7 +182,10 @@ seal(struct store *s, uint64_t extent, struct weir_err *err)
 			       s->folder);
 	while (size < SEGMENT_HEADER + extent + GROUP_HEADER)
 		size *= 2;
-	rc = segment_fill(s->folder, number, size, err);
+	if (s->filler != NULL)
+		filled = filler_take(s->filler, &whole, number);
+	if (!whole || filled != size)
+		rc = segment_fill(s->folder, number, filled, size, err);
 	if (rc != 0)
 		return spoil(s, rc, err);
 	rc = write_bare(s, GROUP_SEAL, size, true, err);
@@ -225,10 +233,40 @@ append_group(struct store *s, struct group *g, uint32_t records,
 		= format_body_crc(s->id, position, s->epoch, p + GROUP_HEADER,
 				  s->out.len - GROUP_HEADER);
 	group_header_encode(p, &g->head, s->id, position);
+	if (s->filler != NULL)
+		filler_hold(s->filler, records <= FEW_RECORDS);
 	rc = write_tail(s, p, s->out.len, true, err);
+	if (s->filler != NULL)
+		filler_hold(s->filler, false);
 	if (rc != 0)
 		return rc;
 	s->synced = position + s->out.len;
 	s->appended = true;
 	return 0;
+}
+
+/* The next one is to be filled a little further than the present one is used. */
+void
+append_pace(struct store *s, uint64_t extent)
+{
+	uint64_t number = s->tail.segment + 1, size, goal;
+
+	if (s->filler == NULL && s->fill_after > extent) {
+		if (s->fill_after != UINT64_MAX)
+			s->fill_after -= extent;
+		return;
+	}
+	if (s->filler == NULL) {
+		s->filler = filler_new(s->folder);
+		if (s->filler == NULL) {
+			s->fill_after = UINT64_MAX;
+			return;
+		}
+	}
+	if (number > SEGMENT_LAST)
+		return;
+	size = journal_size(&s->journal, number);
+	goal = size / 1024 * (s->tail.offset * 1024 / s->tail.size)
+		+ size / 8;
+	filler_pace(s->filler, number, size, goal < size ? goal : size);
 }

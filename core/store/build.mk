@@ -1,10 +1,17 @@
 # SPDX-License-Identifier: MIT
 core_libcore_la_SOURCES += \
+	core/store/admit.c \
 	core/store/append.c \
+	core/store/batch.h \
 	core/store/body.c \
 	core/store/body.h \
 	core/store/check.c \
 	core/store/commit.c \
+	core/store/committer.c \
+	core/store/committer.h \
+	core/store/decide.c \
+	core/store/filler.c \
+	core/store/filler.h \
 	core/store/format.c \
 	core/store/format.h \
 	core/store/heads.c \
@@ -22,6 +29,7 @@ core_libcore_la_SOURCES += \
 	core/store/merkle.h \
 	core/store/pending.c \
 	core/store/pending.h \
+	core/store/queue.c \
 	core/store/reader.c \
 	core/store/reader.h \
 	core/store/record.c \

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * An open table with linear probing, at most half full. ids_undo may empty a
- * slot because it takes back the newest addition: no other id was ever probed
- * past it.
+ * An open table with linear probing, at most half full.
  */
 #include "store/ids.h"
 
@@ -48,14 +46,6 @@ ids_free(struct ids *t)
 		return;
 	mem_free(t->slot);
 	mem_free(t);
-}
-
-void
-ids_clear(struct ids *t)
-{
-	if (t->count > 0)
-		memset(t->slot, 0, t->nslots * sizeof(*t->slot));
-	t->count = 0;
 }
 
 static struct slot *
@@ -110,14 +100,4 @@ ids_add(struct ids *t, const uint8_t id[16], uint64_t value)
 	s->value = value;
 	t->count++;
 	return 0;
-}
-
-void
-ids_undo(struct ids *t, const uint8_t id[16])
-{
-	struct slot *s = probe(t->slot, t->nslots, id);
-
-	must(s->value != 0);
-	memset(s, 0, sizeof(*s));
-	t->count--;
 }

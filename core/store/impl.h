@@ -5,10 +5,13 @@
 /*
  * What an opened store is made of; for the files of this room only.
  *
- * Two locks, taken in this order: work, then mu.
+ * Two locks, taken in this order: work, then mu. The queue has one of its own,
+ * under which neither is taken.
  */
 
 #include <pthread.h>
+#include <stdatomic.h>
+#include "store/committer.h"
 #include "store/heads.h"
 #include "store/ids.h"
 #include "store/journal.h"
@@ -30,9 +33,10 @@ struct store {
 	uint8_t id[16];
 	int64_t created_at;
 	struct journal journal;
+	struct queue *queue;
+	_Atomic bool writing; /* changes under work */
 
-	pthread_mutex_t work; /* one commit or refresh; guards what follows */
-	bool writing;
+	pthread_mutex_t work; /* one batch or refresh; guards what follows */
 	bool failed;
 	char failure[200]; /* why */
 	int lock_fd;
@@ -46,6 +50,9 @@ struct store {
 	struct buf out;	   /* the group that is being written */
 	struct reader *own; /* the committer's */
 	struct pending *pending; /* the same */
+	const struct committer *committer;
+	struct filler *filler; /* NULL: not begun, or impossible */
+	uint64_t fill_after;   /* bytes still to be written before it begins */
 	uint64_t cut_bytes;
 	char *kept_at;
 
@@ -74,6 +81,9 @@ int append_room(struct store *s, uint64_t extent, struct weir_err *err);
  * *g describes it. */
 int append_group(struct store *s, struct group *g, uint32_t records,
 		 uint32_t commits, struct weir_err *err);
+/* After a group of `extent` bytes: tells the filler, which begins when this
+ * writer has written enough, how far to be. */
+void append_pace(struct store *s, uint64_t extent);
 /* Gives the next segment, which is filled, its header. */
 int append_begin_segment(struct store *s, struct weir_err *err);
 /* Writes a mark, unsynced; failures don't matter. */

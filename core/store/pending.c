@@ -5,20 +5,12 @@
 #include "base/must.h"
 #include "base/os.h"
 #include "base/str.h"
+#include "store/format.h"
 
 struct pending *
 pending_new(void)
 {
-	struct pending *p = mem_new(sizeof(*p));
-
-	if (p == NULL)
-		return NULL;
-	p->ids = ids_new();
-	if (p->ids == NULL) {
-		mem_free(p);
-		return NULL;
-	}
-	return p;
+	return mem_new(sizeof(struct pending));
 }
 
 void
@@ -26,59 +18,91 @@ pending_free(struct pending *p)
 {
 	if (p == NULL)
 		return;
-	ids_free(p->ids);
 	mem_free(p->agg);
+	mem_free(p->id);
 	mem_free(p->slot);
 	mem_free(p);
 }
 
+/* Only the slots in use: a small batch must not pay for a large one before
+ * it. */
 void
 pending_clear(struct pending *p)
 {
-	if (p->n > 0)
-		memset(p->slot, 0, p->nslots * sizeof(*p->slot));
-	p->n = 0;
-	ids_clear(p->ids);
-}
-
-static void
-put_slot(uint32_t *slot, size_t nslots, uint64_t hash, uint32_t value)
-{
-	size_t i = (size_t)hash & (nslots - 1);
-
-	while (slot[i] != 0)
-		i = (i + 1) & (nslots - 1);
-	slot[i] = value;
+	for (size_t i = 0; i < p->n; i++)
+		p->slot[p->agg[i].at] = 0;
+	for (size_t i = 0; i < p->nids; i++)
+		p->slot[p->id[i].at] = 0;
+	p->n = p->nids = 0;
 }
 
 int
 pending_reserve(struct pending *p, size_t n)
 {
-	size_t need = p->n + n, nslots = 64;
+	size_t nslots = 64;
 
-	if (ids_reserve(p->ids, n) != 0)
-		return WEIR_ENOMEM;
-	if (need > p->cap) {
-		struct pending_aggregate *agg
-			= mem_resize(p->agg, need * sizeof(*agg));
-		if (agg == NULL)
-			return WEIR_ENOMEM;
-		p->agg = agg;
-		p->cap = need;
-	}
-	while (nslots < 2 * need)
-		nslots *= 2;
-	if (nslots <= p->nslots)
+	must(p->n == 0 && p->nids == 0);
+	if (n <= p->cap)
 		return 0;
-	uint32_t *slot = mem_new(nslots * sizeof(*slot));
-	if (slot == NULL)
+	struct pending_aggregate *agg = mem_resize(p->agg, n * sizeof(*agg));
+	if (agg == NULL)
 		return WEIR_ENOMEM;
-	for (size_t i = 0; i < p->n; i++)
-		put_slot(slot, nslots, p->agg[i].hash, (uint32_t)i + 1);
-	mem_free(p->slot);
-	p->slot = slot;
-	p->nslots = nslots;
+	p->agg = agg;
+	struct pending_id *id = mem_resize(p->id, n * sizeof(*id));
+	if (id == NULL)
+		return WEIR_ENOMEM;
+	p->id = id;
+	while (nslots < 2 * n)
+		nslots *= 2;
+	if (nslots > p->nslots) {
+		uint32_t *slot = mem_new(2 * nslots * sizeof(*slot));
+		if (slot == NULL)
+			return WEIR_ENOMEM;
+		mem_free(p->slot);
+		p->slot = slot;
+		p->nslots = nslots;
+	}
+	p->cap = n;
 	return 0;
+}
+
+static size_t
+probe_id(const struct pending *p, const uint8_t id[16])
+{
+	uint64_t h = (get_u64(id) ^ get_u64(id + 8) * 0xff51afd7ed558ccdu)
+		* 0x9e3779b97f4a7c15u;
+	size_t i = (size_t)(h >> 20) & (p->nslots - 1);
+
+	while (p->slot[p->nslots + i] != 0
+	       && memcmp(p->id[p->slot[p->nslots + i] - 1].id, id, 16) != 0)
+		i = (i + 1) & (p->nslots - 1);
+	return p->nslots + i;
+}
+
+struct item *
+pending_id_find(const struct pending *p, const uint8_t id[16])
+{
+	uint32_t i = p->slot[probe_id(p, id)];
+
+	return i != 0 ? p->id[i - 1].item : NULL;
+}
+
+void
+pending_id_add(struct pending *p, const uint8_t id[16], struct item *it)
+{
+	size_t at = probe_id(p, id);
+
+	must(p->nids < p->cap && p->slot[at] == 0);
+	p->id[p->nids++] = (struct pending_id){id, it, at};
+	p->slot[at] = (uint32_t)p->nids;
+}
+
+/* The newest: no other id was ever probed past it. */
+void
+pending_id_undo(struct pending *p)
+{
+	must(p->nids > 0);
+	p->slot[p->id[--p->nids].at] = 0;
 }
 
 uint32_t
@@ -108,6 +132,7 @@ pending_find(struct pending *p, const struct heads *h, struct weir_str type,
 		a->version = known->top.version;
 		a->archived = known->top.archived;
 	}
+	a->at = i;
 	p->slot[i] = (uint32_t)++p->n;
 	return (uint32_t)p->n - 1;
 }

@@ -9,7 +9,8 @@
  */
 
 #include "store/heads.h"
-#include "store/ids.h"
+
+struct item;
 
 struct pending_aggregate {
 	uint64_t hash;
@@ -18,27 +19,41 @@ struct pending_aggregate {
 	uint64_t version;   /* as the accepted drafts will leave it */
 	bool archived;	    /* the same */
 	struct summit top;  /* as far as it is encoded */
+	size_t at;	    /* its slot */
+};
+
+struct pending_id {
+	const uint8_t *id; /* borrowed */
+	struct item *item;
+	size_t at; /* its slot */
 };
 
 struct pending {
 	struct pending_aggregate *agg;
-	size_t n, cap;
-	uint32_t *slot; /* index + 1 */
-	size_t nslots;	/* a power of two */
-	struct ids *ids; /* event_id -> index of the draft + 1 */
+	struct pending_id *id;
+	size_t n, nids, cap; /* cap: of each */
+	uint32_t *slot;	     /* index + 1; of aggregates, then of ids */
+	size_t nslots;	     /* of each; a power of two */
 };
 
 struct pending *pending_new(void); /* NULL: no memory */
 void pending_free(struct pending *p);
 void pending_clear(struct pending *p);
 
-/* Room for n more aggregates and ids: 0 or WEIR_ENOMEM. */
+/* Room for n aggregates and ids after a clear: 0 or WEIR_ENOMEM. */
 int pending_reserve(struct pending *p, size_t n);
 
 /* The index of an aggregate, taken over from the heads when it is new here.
  * Room was reserved. Names are borrowed. */
 uint32_t pending_find(struct pending *p, const struct heads *h,
 		      struct weir_str type, struct weir_str id);
+
+/* The item that brought an event id, or NULL. */
+struct item *pending_id_find(const struct pending *p, const uint8_t id[16]);
+/* Notes a new one; room was reserved. */
+void pending_id_add(struct pending *p, const uint8_t id[16], struct item *it);
+/* Forgets the one that was noted last. */
+void pending_id_undo(struct pending *p);
 
 /* What the heads need for the aggregates they don't have yet. */
 void pending_new_names(const struct pending *p, size_t *n, size_t *bytes);

@@ -76,8 +76,8 @@ segment_close(struct segment *s)
 }
 
 int
-segment_fill(const char *folder, uint64_t number, uint64_t size,
-	     struct weir_err *err)
+segment_fill(const char *folder, uint64_t number, uint64_t from,
+	     uint64_t size, struct weir_err *err)
 {
 	char path[SEGMENT_PATH];
 	struct stat st;
@@ -90,7 +90,7 @@ segment_fill(const char *folder, uint64_t number, uint64_t size,
 	if (os()->fstat(fd, &st) != 0)
 		rc = err_sys(err, "cannot look at %s", path);
 	else
-		rc = os_zero_fill(fd, path, 0, size, err);
+		rc = os_zero_fill(fd, path, from, size, err);
 	/* A file that was meant to be larger is larger than it need be. */
 	if (rc == 0 && (uint64_t)st.st_size > size)
 		rc = os_zero_fill(fd, path, size, (uint64_t)st.st_size, err);

@@ -40,9 +40,10 @@ int segment_open(struct segment *s, enum segment_state *state, const char **why,
 void segment_close(struct segment *s);
 
 /* Makes the file with `size` zeros in it, synced, with its folder. A file that
- * is there, not in use, is filled again. WEIR_ENOSPC heals. */
-int segment_fill(const char *folder, uint64_t number, uint64_t size,
-		 struct weir_err *err);
+ * is there, not in use, is filled again from `from` on: what stands before is
+ * known to be zeros, synced. WEIR_ENOSPC heals. */
+int segment_fill(const char *folder, uint64_t number, uint64_t from,
+		 uint64_t size, struct weir_err *err);
 
 /* Writes a header and syncs it. */
 int segment_begin(int fd, const char *path, const struct segment_header *h,

@@ -20,6 +20,8 @@
 #include "base/os.h"
 #include "base/str.h"
 #include "base/uuid.h"
+#include "store/batch.h"
+#include "store/filler.h"
 #include "store/impl.h"
 #include "store/lock.h"
 #include "store/pending.h"
@@ -29,6 +31,7 @@
 #define WINDOW_MAX  (GROUP_EXTENT_MAX + (2u << 20))
 #define WAIT_US	    1000000
 #define WAIT_STOP_US 50000
+#define FILL_AFTER    (512u << 10)
 #define SEGMENT_LEAST (64u << 10)
 #define SEGMENT_MOST  (1u << 30)
 
@@ -103,8 +106,8 @@ create_journal(struct store *s, struct weir_err *err)
 				     s->dir, path);
 	}
 	if (rc == 0)
-		rc = segment_fill(s->folder, 1, journal_size(&s->journal, 1),
-				  err);
+		rc = segment_fill(s->folder, 1, 0,
+				  journal_size(&s->journal, 1), err);
 	if (rc != 0)
 		return rc;
 	t->next_size = journal_size(&s->journal, 1);
@@ -160,6 +163,10 @@ init(struct store *s, const char *dir, const struct store_options *o,
 	s->ids = ids_new();
 	s->own = reader_new(s);
 	s->pending = pending_new();
+	s->queue = queue_new(s);
+	s->committer = &committer_journal;
+	s->fill_after = o->fill_after_bytes != 0 ? o->fill_after_bytes
+						 : FILL_AFTER;
 	s->writing = (o->flags & STORE_WRITE) != 0;
 	s->journal.writing = s->writing;
 	if (o->first_segment_bytes != 0)
@@ -168,7 +175,7 @@ init(struct store *s, const char *dir, const struct store_options *o,
 		s->journal.max_bytes = o->max_segment_bytes;
 	if (s->folder == NULL || s->dir == NULL || s->lock_path == NULL
 	    || s->live_path == NULL || s->heads == NULL || s->ids == NULL
-	    || s->own == NULL || s->pending == NULL)
+	    || s->own == NULL || s->pending == NULL || s->queue == NULL)
 		return err_nomem(err);
 	return 0;
 }
@@ -267,6 +274,8 @@ open_parts(struct store *s, const struct store_options *o,
 static void
 free_store(struct store *s)
 {
+	filler_free(s->filler);
+	queue_free(s->queue);
 	live_close(&s->live);
 	os_close(s->lock_fd);
 	journal_fini(&s->journal);
@@ -318,6 +327,7 @@ store_close(struct store *s)
 {
 	if (s == NULL)
 		return;
+	queue_drain(s->queue);
 	if (s->writing)
 		append_mark(s);
 	free_store(s);
@@ -328,8 +338,11 @@ store_end_writing(struct store *s, struct weir_err *err)
 {
 	int rc = 0;
 
+	queue_drain(s->queue);
 	pthread_mutex_lock(&s->work);
 	if (s->writing) {
+		filler_free(s->filler);
+		s->filler = NULL;
 		append_mark(s);
 		os_close(s->lock_fd);
 		s->lock_fd = -1;
@@ -387,6 +400,8 @@ store_refresh(struct store *s, struct weir_err *err)
 {
 	int rc = 0;
 
+	if (s->writing)
+		return 0;
 	pthread_mutex_lock(&s->work);
 	if (!s->writing)
 		rc = recover_follow(s, err);
@@ -394,10 +409,15 @@ store_refresh(struct store *s, struct weir_err *err)
 	return rc;
 }
 
-/* The futex word of the live page as it is now: true, if there is a page. */
+/* The futex word of the live page as it is now: true, if there is a page. A
+ * writer's stays mapped, and asking must not wait for its sync. */
 static bool
 live_seen(struct store *s, uint32_t *seen)
 {
+	if (s->writing) {
+		*seen = live_word(&s->live);
+		return true;
+	}
 	pthread_mutex_lock(&s->work);
 	bool mapped = s->live.page != NULL;
 	*seen = mapped ? live_word(&s->live) : 0;

@@ -5,8 +5,8 @@
 /*
  * An opened store: identity, writer's lock, journal, `live` page and the heads
  * of all aggregates. One struct store is used by one thread at a time, but for
- * store_commit, store_last, store_wait and the functions of reader.h on
- * readers of their own, which any thread may call.
+ * store_commit, store_commit_group, store_submit, store_last, store_wait and
+ * the functions of reader.h on readers of their own, which any thread may call.
  */
 
 #include <stdbool.h>
@@ -25,6 +25,9 @@ struct store_options {
 	int64_t lock_wait_us;	     /* 0: the default, 5 s; -1: don't wait */
 	uint64_t first_segment_bytes; /* 0: 1 MiB; for tests: at least 64 KiB */
 	uint64_t max_segment_bytes;   /* 0: 256 MiB */
+	/* After so many bytes a thread of the writer begins to fill the next
+	 * segment; 0: 512 KiB, UINT64_MAX: never. */
+	uint64_t fill_after_bytes;
 };
 
 /* Opens. Errors: WEIR_ENOTFOUND (no store there), WEIR_EUNREACH (LOCK held:
@@ -91,6 +94,36 @@ int store_commit(struct store *s, struct receipt *receipts,
 int store_commit_group(struct store *s, struct receipt *receipts,
 		       struct weir_err *results, struct record_draft *drafts,
 		       const size_t *first, size_t n, struct weir_err *err);
+
+/*
+ * Commits n drafts like store_commit, but returns at once: answer->fn is called
+ * when they are durable and published, or refused. Memory of the drafts may go
+ * when this returns.
+ *
+ * What breaks a rule is refused here, and fn is not called; otherwise it is
+ * called exactly once, at the latest by store_close, in the order of the calls
+ * of store_submit. While too much waits (32 MiB or 65,536 records) this waits
+ * too, or with STORE_NOWAIT or in fn gives WEIR_EUNREACH.
+ *
+ * fn runs in a thread of the store's, one at a time. All commits wait while it
+ * runs. It may submit, but not commit (WEIR_EUSAGE), end writing or close.
+ * receipts and err live during the call; receipts is NULL when rc is a code.
+ */
+enum store_submit_flag {
+	STORE_NOWAIT = 1 << 0
+};
+
+struct store_answer {
+	void (*fn)(const struct store_answer *a, int rc,
+		   const struct receipt *receipts, size_t n,
+		   const struct weir_err *err);
+	void *cookie;
+	void (*via)(void); /* for those who pass a call on */
+};
+
+int store_submit(struct store *s, const struct record_draft *drafts, size_t n,
+		 int flags, const struct store_answer *answer,
+		 struct weir_err *err);
 
 /* ---- heads -------------------------------------------------------------- */
 

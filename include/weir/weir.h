@@ -42,8 +42,8 @@ struct weir_options {
 int weir_open(struct weir **out, const char *dir,
 	      const struct weir_options *options, struct weir_err *err);
 
-/* Stops the sinks that run, ends and frees. NULL is legal. Readers must have
- * been freed before. */
+/* Commits what was submitted, stops the sinks that run, ends and frees. NULL is
+ * legal. Readers must have been freed before. */
 void weir_close(struct weir *w);
 
 /* ---- append -------------------------------------------------------------- */
@@ -87,6 +87,31 @@ int weir_commit(struct weir *w, struct weir_receipt *receipts,
 		struct weir_err *err);
 int weir_append(struct weir *w, struct weir_receipt *receipt,
 		const struct weir_event *event, struct weir_err *err);
+
+/*
+ * The same without waiting: returns at once, and done is called when the commit
+ * is durable or was refused. What the events point to may go when this returns.
+ *
+ * An event that breaks a rule is refused here, and done is not called;
+ * otherwise it is called exactly once, at the latest by weir_close, in the order
+ * in which weir_submit was called. While too much waits already (32 MiB or
+ * 65,536 events) weir_submit waits too; with WEIR_SUBMIT_NOWAIT, and within
+ * done, it gives WEIR_EUNREACH instead.
+ *
+ * done is called in a thread of the library, one call at a time, and all appends
+ * wait for it: it must be short. It may submit and read, but not append, commit
+ * (WEIR_EUSAGE) or close. receipts (n of them; NULL when code is not 0) and err
+ * (NULL when code is 0) live during the call.
+ */
+enum weir_submit_flag {
+	WEIR_SUBMIT_NOWAIT = 1 << 0
+};
+typedef void weir_done(void *cookie, int code,
+		       const struct weir_receipt *receipts, size_t n,
+		       const struct weir_err *err);
+int weir_submit(struct weir *w, const struct weir_event *events, size_t n,
+		int flags, weir_done *done, void *cookie,
+		struct weir_err *err);
 
 /* ---- read ---------------------------------------------------------------- */
 

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What can be done for a draft in its caller's thread, without a lock: the
+ * rules, its event_id, its time, its payload and body hashes.
+ */
+#include "store/batch.h"
+
+#include <string.h>
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/uuid.h"
+
+static int
+admit_draft(struct item *it, struct record_draft *d, int64_t now,
+	    struct weir_err *err)
+{
+	int rc = record_check(d, err);
+
+	if (rc != 0)
+		return rc;
+	it->draft = d;
+	it->ready.created_at = d->has_created_at ? d->created_at : now;
+	if (d->has_event_id)
+		memcpy(it->ready.event_id, d->event_id, 16);
+	else if ((rc = uuid_v7(it->ready.event_id, err)) != 0)
+		return rc;
+	ready_fill(&it->ready, d);
+	return 0;
+}
+
+int
+admit_commit(struct item *item, size_t *bytes, struct record_draft *draft,
+	     size_t n, struct weir_err *err)
+{
+	int64_t now = clock_now();
+	size_t sum = 0;
+
+	if (n == 0)
+		return err_set(err, WEIR_EINPUT,
+			       "a commit needs at least one record");
+	if (n > WEIR_COMMIT_RECORDS_MAX)
+		return err_set(err, WEIR_EINPUT,
+			       "the commit has %zu records; at most %u are "
+			       "taken",
+			       n, WEIR_COMMIT_RECORDS_MAX);
+	for (size_t i = 0; i < n; i++) {
+		int rc = admit_draft(&item[i], &draft[i], now, err);
+		if (rc != 0) {
+			if (err != NULL)
+				err->sequence = i + 1;
+			return rc;
+		}
+		sum += frame_size_max(item[i].ready.body);
+		if (sum <= WEIR_COMMIT_BYTES_MAX)
+			continue;
+		err_set(err, WEIR_EINPUT,
+			"the commit has more than %u bytes; make several of "
+			"it",
+			WEIR_COMMIT_BYTES_MAX);
+		if (err != NULL)
+			err->sequence = i + 1;
+		return WEIR_EINPUT;
+	}
+	*bytes = sum;
+	return 0;
+}

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Deciding: idempotency, archived, expected version, against heads, ids and
+ * what this batch already holds. A commit is taken whole or not.
+ *
+ * 1. work is held: only its holder changes heads and ids, so they are read here
+ *    without mu.
+ * 2. A draft of another caller in the same batch may be looked at: it stays
+ *    where it is until all of the batch is answered.
+ */
+#include "store/batch.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include "base/err.h"
+#include "base/must.h"
+#include "base/uuid.h"
+#include "store/impl.h"
+#include "store/pending.h"
+
+static void
+receipt_of_view(struct receipt *r, const struct record_view *v)
+{
+	r->sequence = v->sequence;
+	r->version = v->version;
+	r->position = v->position;
+	r->committed_at = v->committed_at;
+	memcpy(r->event_id, v->event_id, 16);
+	memcpy(r->hash, v->hash, RECORD_DIGEST);
+	r->duplicate = true;
+}
+
+static int
+id_conflict(const struct record_draft *d, uint64_t sequence,
+	    struct weir_err *err)
+{
+	char id[37];
+
+	uuid_text(id, d->event_id);
+	err_set(err, WEIR_ECONFLICT,
+		"event_id %s was given before to the record with sequence "
+		"%" PRIu64 ", which has other content; use a new event_id",
+		id, sequence);
+	err->sequence = sequence;
+	return WEIR_ECONFLICT;
+}
+
+/* Is the draft's event_id known? Sets the item's fate. */
+static int
+decide_id(struct batch *b, const struct item *first, struct item *it,
+	  struct weir_err *err)
+{
+	const struct record_draft *d = it->draft;
+	struct pending *p = b->s->pending;
+	struct record_view v;
+	uint64_t seen;
+	char id[37];
+	int rc;
+
+	it->fate = FATE_NEW;
+	if (!d->has_event_id)
+		return 0;
+	seen = ids_find(b->s->ids, d->event_id);
+	if (seen != 0) {
+		rc = reader_at(b->s->own, &v, seen, err);
+		if (rc != 0)
+			return rc;
+		if (!record_same_content(&v, d))
+			return id_conflict(d, v.sequence, err);
+		receipt_of_view(&it->receipt, &v);
+		it->fate = FATE_STORED;
+		return 0;
+	}
+	it->original = pending_id_find(p, d->event_id);
+	if (it->original == NULL) {
+		pending_id_add(p, d->event_id, it);
+		return 0;
+	}
+	it->fate = FATE_PENDING;
+	if (it->original >= first && it->original < it) {
+		uuid_text(id, d->event_id);
+		return err_set(err, WEIR_ECONFLICT,
+			       "event_id %s is given to two records of one "
+			       "commit; each needs its own",
+			       id);
+	}
+	record_of_draft(&v, it->original->draft, &it->original->ready);
+	if (!record_same_content(&v, d))
+		return id_conflict(d, it->original->receipt.sequence, err);
+	return 0;
+}
+
+static int
+decide_version(const struct record_draft *d, const struct pending_aggregate *a,
+	       struct weir_err *err)
+{
+	char wanted[40];
+	char name[WEIR_NAME_MAX + WEIR_ID_MAX + 2];
+
+	snprintf(name, sizeof(name), "%.*s/%.*s", (int)a->type.len,
+		 a->type.data, (int)a->id.len, a->id.data);
+	if (a->archived && d->op == WEIR_OP_EVENT)
+		return err_set(err, WEIR_EDENIED,
+			       "aggregate is archived and cannot accept new "
+			       "events: %s",
+			       name);
+	if (d->expected == EXPECT_ANY || d->expected == a->version ||
+	    (d->expected == EXPECT_EXISTS && a->version > 0))
+		return 0;
+	if (d->expected == 0)
+		snprintf(wanted, sizeof(wanted), "none");
+	else if (d->expected == EXPECT_EXISTS)
+		snprintf(wanted, sizeof(wanted), "1 or more");
+	else
+		snprintf(wanted, sizeof(wanted), "%" PRIu64, d->expected);
+	err_set(err, WEIR_ECONFLICT,
+		"%s is at version %" PRIu64
+		" where %s was expected; read it again and decide anew",
+		name, a->version, wanted);
+	err->version = a->version;
+	return WEIR_ECONFLICT;
+}
+
+/* Takes back what decide_commit noted of items from..to. */
+static void
+undo(struct batch *b, struct item *from, struct item *ids_to,
+     struct item *versions_to)
+{
+	struct pending *p = b->s->pending;
+
+	for (struct item *it = versions_to; it-- > from;) {
+		struct pending_aggregate *a = &p->agg[it->aggregate];
+		a->version--;
+		a->archived = it->was_archived;
+	}
+	for (struct item *it = ids_to; it-- > from;) {
+		if (it->fate == FATE_NEW && it->draft->has_event_id)
+			pending_id_undo(p);
+		it->fate = FATE_OPEN;
+	}
+}
+
+static int
+decide_versions(struct batch *b, struct item *from, struct item *to,
+		struct weir_err *err)
+{
+	struct pending *p = b->s->pending;
+
+	for (struct item *it = from; it < to; it++) {
+		const struct record_draft *d = it->draft;
+		it->aggregate = pending_find(p, b->s->heads, d->aggregate_type,
+					     d->aggregate_id);
+		struct pending_aggregate *a = &p->agg[it->aggregate];
+		int rc = decide_version(d, a, err);
+		if (rc != 0) {
+			if (err->sequence == 0)
+				err->sequence = (uint64_t)(it - from) + 1;
+			undo(b, from, to, it);
+			return rc;
+		}
+		it->was_archived = a->archived;
+		a->version++;
+		if (d->op == WEIR_OP_ARCHIVED || d->op == WEIR_OP_RESTORED)
+			a->archived = d->op == WEIR_OP_ARCHIVED;
+	}
+	return 0;
+}
+
+static int
+decide_commit(struct batch *b, struct item *from, struct item *to,
+	      struct weir_err *err)
+{
+	size_t known = 0, n = (size_t)(to - from);
+	int rc;
+
+	for (struct item *it = from; it < to; it++) {
+		rc = decide_id(b, from, it, err);
+		if (rc != 0) {
+			it->fate = FATE_OPEN;
+			undo(b, from, it, from);
+			return rc;
+		}
+		known += it->fate != FATE_NEW;
+	}
+	if (known == n)
+		return 0;
+	if (known > 0) {
+		undo(b, from, to, from);
+		return err_set(err, WEIR_ECONFLICT,
+			       "%zu of the %zu records of this commit are "
+			       "there already: a commit is all or nothing",
+			       known, n);
+	}
+	rc = decide_versions(b, from, to, err);
+	if (rc != 0)
+		return rc;
+	for (struct item *it = from; it < to; it++) {
+		it->receipt.sequence = b->next_sequence++;
+		b->bytes += frame_size_max(it->ready.body);
+		b->new_ids += it->draft->has_event_id;
+	}
+	b->records += (uint32_t)n;
+	b->commits++;
+	return 0;
+}
+
+void
+decide_batch(struct batch *b)
+{
+	b->next_sequence = b->base;
+	b->bytes = b->new_ids = 0;
+	b->records = b->commits = 0;
+	for (struct request *r = b->requests; r != NULL; r = r->next) {
+		for (size_t c = 0; c < r->n; c++) {
+			struct item *from = r->item + r->first[c];
+			struct item *to = r->item + r->first[c + 1];
+			/* Refused when it was admitted. */
+			if (from == to || from->draft == NULL)
+				continue;
+			r->result[c].code =
+				decide_commit(b, from, to, &r->result[c]);
+		}
+	}
+}
