@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 STORE_TEST = tests/unit/store/store_test.c tests/unit/store/store_test.h
+STORE_GATE = tests/unit/store/gate.c tests/unit/store/gate.h
 STORE_DISK = tests/unit/store/disk.c tests/unit/store/disk.h
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/store/test_store
@@ -64,4 +65,25 @@ tests_unit_store_test_threads_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_store_test_threads_LDADD = $(TEST_LIBS)
 tests_unit_store_test_threads_SOURCES = tests/unit/store/test_threads.c \
 	$(STORE_TEST)
+
+check_PROGRAMS += tests/unit/store/test_group
+TESTS += tests/unit/store/test_group
+tests_unit_store_test_group_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_store_test_group_LDADD = $(TEST_LIBS)
+tests_unit_store_test_group_SOURCES = tests/unit/store/test_group.c \
+	$(STORE_TEST) $(STORE_GATE)
+
+check_PROGRAMS += tests/unit/store/test_submit
+TESTS += tests/unit/store/test_submit
+tests_unit_store_test_submit_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_store_test_submit_LDADD = $(TEST_LIBS)
+tests_unit_store_test_submit_SOURCES = tests/unit/store/test_submit.c \
+	$(STORE_TEST) $(STORE_GATE)
+
+check_PROGRAMS += tests/unit/store/test_filler
+TESTS += tests/unit/store/test_filler
+tests_unit_store_test_filler_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_store_test_filler_LDADD = $(TEST_LIBS)
+tests_unit_store_test_filler_SOURCES = tests/unit/store/test_filler.c \
+	$(STORE_TEST) $(STORE_GATE)
 endif
