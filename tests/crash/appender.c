@@ -7,7 +7,14 @@
  *   ack OP SEQUENCE:VERSION ...  one pair for each record, in order
  *   done
  *
- *   appender DIR SEED FIRST COUNT
+ *   appender DIR SEED FIRST COUNT [THREADS [OP...]]
+ *
+ * With more than one thread each takes the next operation and the lines of
+ * several are mixed; versions that others made meanwhile are refused:
+ *
+ *   refused OP
+ *
+ * The operations named behind are sent before the others.
  *
  * Operation OP is made of SEED and OP alone, so that one that was under way at
  * a kill can be sent again. It is one append or an atomic commit over several
@@ -22,6 +29,7 @@
 #include "store/store.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,6 +39,7 @@
 
 #define RECORDS_MAX 12
 #define PAYLOAD_MAX (300 * 1024)
+#define THREADS_MAX 64
 
 struct op {
 	uint64_t random;
@@ -43,6 +52,16 @@ struct op {
 
 static struct crash_page spare;
 static struct crash_page *page = &spare;
+
+/* What is to be done; threads take it in this order. */
+static struct {
+	struct store *s;
+	const char *seed;
+	char **again; /* numbers to send first */
+	uint64_t nagain, first, count;
+	uint64_t taken; /* atomic */
+	bool alone;
+} todo;
 static const char *const types[] = {"account", "Order line", "sensor"};
 
 static uint64_t
@@ -204,21 +223,28 @@ static void
 run_op(struct store *s, const char *seed, uint64_t op)
 {
 	struct op o;
+	int rc;
 	struct receipt r[RECORDS_MAX];
 	struct weir_err err = {0};
 	char line[1024];
 	size_t n;
 
 	make_op(&o, seed, op);
-	if (next(&o) % 8 == 0)
+	if (next(&o) % 8 == 0 && todo.alone)
 		try_conflict(s, &o);
 	if (!o.ids && next(&o) % 2 == 0)
 		o.drafts[0].expected = version_of(s, &o.drafts[0]);
 	say("begin %llu %zu %d\n", (unsigned long long)op, o.n, o.ids);
-	__atomic_store_n(&page->append, 1, __ATOMIC_SEQ_CST);
-	if (store_commit(s, r, o.drafts, o.n, &err) != 0)
+	__atomic_add_fetch(&page->append, 1, __ATOMIC_SEQ_CST);
+	rc = store_commit(s, r, o.drafts, o.n, &err);
+	if (rc != 0 && (rc != WEIR_ECONFLICT || todo.alone))
 		fail("commit", &err);
-	__atomic_store_n(&page->append, 0, __ATOMIC_SEQ_CST);
+	__atomic_sub_fetch(&page->append, 1, __ATOMIC_SEQ_CST);
+	if (rc != 0) {
+		say("refused %llu\n", (unsigned long long)op);
+		free_op(&o);
+		return;
+	}
 	n = (size_t)snprintf(line, sizeof(line), "ack %llu",
 			     (unsigned long long)op);
 	for (size_t i = 0; i < o.n; i++)
@@ -227,6 +253,33 @@ run_op(struct store *s, const char *seed, uint64_t op)
 				      (unsigned long long)r[i].version);
 	say("%s\n", line);
 	free_op(&o);
+}
+
+static void *
+work(void *arg)
+{
+	(void)arg;
+	for (;;) {
+		uint64_t i =
+			__atomic_fetch_add(&todo.taken, 1, __ATOMIC_SEQ_CST);
+		if (i >= todo.nagain + todo.count)
+			return NULL;
+		run_op(todo.s, todo.seed,
+		       i < todo.nagain ? strtoull(todo.again[i], NULL, 10)
+				       : todo.first + i - todo.nagain);
+	}
+}
+
+static void
+run_threads(unsigned n)
+{
+	pthread_t thread[THREADS_MAX];
+
+	for (unsigned i = 0; i < n; i++)
+		if (pthread_create(&thread[i], NULL, work, NULL) != 0)
+			fail("can't start a thread", NULL);
+	for (unsigned i = 0; i < n; i++)
+		pthread_join(thread[i], NULL);
 }
 
 static void
@@ -253,19 +306,32 @@ main(int argc, char **argv)
 				    .max_segment_bytes = 512 * 1024};
 	struct weir_err err = {0};
 	struct store *s;
-	uint64_t first, count;
+	unsigned threads;
 
-	if (argc != 5) {
-		fprintf(stderr, "usage: appender DIR SEED FIRST COUNT\n");
+	if (argc < 5) {
+		fprintf(stderr, "usage: appender DIR SEED FIRST COUNT "
+				"[THREADS [OP...]]\n");
 		return 2;
 	}
-	first = strtoull(argv[3], NULL, 10);
-	count = strtoull(argv[4], NULL, 10);
+	todo.seed = argv[2];
+	todo.first = strtoull(argv[3], NULL, 10);
+	todo.count = strtoull(argv[4], NULL, 10);
+	threads = argc > 5 ? (unsigned)strtoul(argv[5], NULL, 10) : 1;
+	todo.again = argv + 6;
+	todo.nagain = argc > 6 ? (uint64_t)argc - 6 : 0;
+	todo.alone = threads <= 1;
+	if (threads > THREADS_MAX)
+		fail("too many threads", NULL);
+	/* Segments are left soon: the filler has to begin early. */
+	opt.fill_after_bytes = 16 * 1024;
 	share_page();
 	if (store_open(&s, argv[1], &opt, &err) != 0)
 		fail("open", &err);
-	for (uint64_t op = first; op < first + count; op++)
-		run_op(s, argv[2], op);
+	todo.s = s;
+	if (todo.alone)
+		work(NULL);
+	else
+		run_threads(threads);
 	store_close(s);
 	say("done\n");
 	return 0;

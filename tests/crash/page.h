@@ -21,7 +21,7 @@ struct crash_page {
 	uint64_t calls;	 /* calls counted so far */
 	uint32_t now;	 /* place of the call under way, or 0 */
 	uint32_t killed; /* place of the call that the shim died in, or 0 */
-	uint32_t append; /* 1 while the appender is inside store_commit */
+	uint32_t append; /* threads of the appender inside store_commit */
 	uint32_t reserved;
 };
 

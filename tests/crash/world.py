@@ -72,6 +72,8 @@ class World:
             self.page = mmap.mmap(f.fileno(), 4096)
         self.next_op = 0
         self.acked = {}  # op -> [(sequence, version)]
+        self.refused = set()
+        self.doubts = []  # to be sent again: they carry event_ids
         self.last_ack_sequence = 0
         self.export = ""
         self.imports = 0
@@ -164,37 +166,46 @@ class World:
     # ---- what a child may do ----
 
     def append(self):
-        """Runs the appender; an operation that was under way at the kill is
-        sent again when its records carry event_ids of their own."""
+        """Runs the appender, often with threads. Operations that were under
+        way at the kill are sent again when their records carry event_ids of
+        their own."""
         appender = os.path.join(run.BUILD, "tests", "crash", "appender")
-        seed = "s%d" % self.seed
+        threads = self.random.choice((1, 1, 4, 24))
         killed = self.child(
-            "append", [appender, self.store, seed, str(self.next_op), "40"]
+            "append",
+            [
+                appender, self.store, "s%d" % self.seed, str(self.next_op), "40",
+                str(threads), *map(str, self.doubts),
+            ],
         )
-        doubt = None
+        begun = {}
         with open(os.path.join(self.folder, "out")) as f:
             lines = f.read().split("\n")
         for line in lines[:-1]:
             word = line.split(" ")
+            op = int(word[1]) if len(word) > 1 else None
             if word[0] == "begin":
-                doubt = (int(word[1]), word[3] == "1")
+                begun[op] = word[3] == "1"
+                self.next_op = max(self.next_op, op + 1)
             elif word[0] == "ack":
-                self._acked(int(word[1]), word[2:])
-                self.next_op = int(word[1]) + 1
-                doubt = None
-        if doubt is not None:
-            op, ids = doubt
-            self.next_op = op if ids else op + 1
+                self._acked(op, word[2:], threads == 1)
+                del begun[op]
+            elif word[0] == "refused":
+                self.refused.add(op)
+                del begun[op]
+        done = set(self.acked) | self.refused
+        again = set(self.doubts) | {op for op, ids in begun.items() if ids}
+        self.doubts = sorted(again - done)
         return killed
 
-    def _acked(self, op, pairs):
+    def _acked(self, op, pairs, ordered):
         pairs = [tuple(map(int, p.split(":"))) for p in pairs]
         first = pairs[0][0]
         if [s for s, _ in pairs] != list(range(first, first + len(pairs))):
             raise Broken("op %d has scattered sequences: %r" % (op, pairs))
-        if first <= self.last_ack_sequence:
+        if ordered and first <= self.last_ack_sequence and op not in self.doubts:
             raise Broken("op %d is out of order: %r" % (op, pairs))
-        self.last_ack_sequence = pairs[-1][0]
+        self.last_ack_sequence = max(self.last_ack_sequence, pairs[-1][0])
         self.acked[op] = pairs
         self.tally.acks += 1
 
@@ -302,6 +313,8 @@ class World:
             first = parts[0][1]
             if parts != [(i, first + i) for i in range(n)]:
                 raise Broken("commit %s is torn: %r" % (op, parts))
+            if number in self.refused:
+                raise Broken("commit %s was refused and is there" % op)
             if number in self.acked and len(self.acked[number]) != n:
                 raise Broken("commit %s has %d records" % (op, n))
 

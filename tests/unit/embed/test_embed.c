@@ -153,6 +153,65 @@ bad_events(void **state)
 	weir_close(w);
 }
 
+/* What calls said: codes and sequences in their order. */
+struct said {
+	unsigned n;
+	int code[8];
+	size_t events[8];
+	uint64_t sequence[8];
+};
+
+static void
+say(void *cookie, int code, const struct weir_receipt *receipts, size_t n,
+    const struct weir_err *err)
+{
+	struct said *s = cookie;
+
+	assert_true((code == 0) == (receipts != NULL));
+	assert_true((code == 0) == (err == NULL));
+	s->code[s->n] = code;
+	s->events[s->n] = n;
+	s->sequence[s->n++] = code == 0 ? receipts[n - 1].sequence : 0;
+}
+
+static void
+submit(void **state)
+{
+	struct weir *w = open_store(NULL);
+	char payload[] = "{\"x\":1}";
+	struct weir_event ev[3] = {event("a", payload), event("b", payload),
+				   event("c", payload)};
+	struct weir_options ro = {.read_only = true};
+	struct said said = {0};
+
+	(void)state;
+	assert_int_equal(weir_submit(w, ev, 1, 0, say, &said, NULL), 0);
+	assert_int_equal(weir_submit(w, ev, 3, 0, say, &said, NULL), 0);
+	ev[0].expected_version = WEIR_NONE;
+	assert_int_equal(weir_submit(w, ev, 2, WEIR_SUBMIT_NOWAIT, say, &said,
+				     NULL),
+			 0);
+	assert_int_equal(weir_submit(w, ev, 0, 0, say, &said, NULL),
+			 WEIR_EINPUT);
+	ev[0].expected_version = WEIR_ANY_VERSION;
+	assert_int_equal(weir_submit(w, ev, 1, 0, say, &said, NULL), 0);
+	memset(payload, 0xff, sizeof(payload));
+	assert_int_equal(weir_submit(w, ev, 1, 0, say, &said, NULL),
+			 WEIR_EINPUT);
+	weir_close(w);
+	assert_int_equal(said.n, 4);
+	assert_int_equal(said.sequence[0], 1);
+	assert_int_equal(said.events[1], 3);
+	assert_int_equal(said.sequence[1], 4);
+	assert_int_equal(said.code[2], WEIR_ECONFLICT);
+	assert_int_equal(said.sequence[3], 5);
+	w = open_store(&ro);
+	assert_int_equal(weir_submit(w, ev, 1, 0, say, &said, NULL),
+			 WEIR_EDENIED);
+	assert_int_equal(weir_last(w), 5);
+	weir_close(w);
+}
+
 static void *
 append_later(void *arg)
 {
@@ -218,6 +277,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(conflicts_and_ids, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(bad_events, setup, teardown),
+		cmocka_unit_test_setup_teardown(submit, setup, teardown),
 		cmocka_unit_test_setup_teardown(follow_from_another_handle,
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(missing_store, setup, teardown),
