@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/uuid.h"
+#include "store/heads.h"
 
 static int
 admit_draft(struct item *it, struct record_draft *d, int64_t now,
@@ -19,6 +20,7 @@ admit_draft(struct item *it, struct record_draft *d, int64_t now,
 	if (rc != 0)
 		return rc;
 	it->draft = d;
+	it->hash = heads_hash(d->aggregate_type, d->aggregate_id);
 	it->ready.created_at = d->has_created_at ? d->created_at : now;
 	if (d->has_event_id)
 		memcpy(it->ready.event_id, d->event_id, 16);

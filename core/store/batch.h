@@ -25,6 +25,7 @@ enum fate {
 /* A draft on its way. */
 struct item {
 	const struct record_draft *draft;
+	uint64_t hash; /* of the aggregate's name */
 	struct ready ready;
 	struct receipt receipt;
 	struct item *original; /* FATE_PENDING */
@@ -58,6 +59,9 @@ struct batch {
 	size_t bytes;		/* most that the group can take */
 	size_t new_ids;
 	uint32_t records, commits;
+	/* up to where the memory of heads was asked for, in a request that
+	 * ends at `end` */
+	const struct item *ahead, *end;
 };
 
 /* ---- admit.c: no lock, any thread ---------------------------------------- */

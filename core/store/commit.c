@@ -156,6 +156,7 @@ try_batch(struct batch *b, enum outcome *out, struct weir_err *err)
 	rc = s->committer->propose(s, out, &g, b, err);
 	if (rc != 0 || *out != OUTCOME_COMMITTED)
 		return rc;
+	pending_fetch(s->pending, s->heads);
 	must(commit_apply(s, &s->tail, &g, err) == 0);
 	tail_group(&s->tail, &g);
 	publish(s);
@@ -292,13 +293,14 @@ store_commit_group(struct store *s, struct receipt *receipts,
 	all.item = mem_resize(NULL, (total + 1) * sizeof(*all.item));
 	if (all.item == NULL)
 		return err_nomem(err);
+	all.item[total].hash = 0; /* looked at when the last commit is empty */
 	for (size_t c = 0; c < n; c++) {
 		struct item *it = all.item + first[c];
 		results[c] = (struct weir_err){0};
 		if (admit_commit(it, &bytes, drafts + first[c],
 				 first[c + 1] - first[c], &results[c]) != 0 &&
 		    first[c] < first[c + 1])
-			it->draft = NULL;
+			it->draft = NULL, it->hash = 0;
 	}
 	rc = send_parts(s, &all, err);
 	mem_free(all.item);

@@ -19,6 +19,8 @@
 #include "store/impl.h"
 #include "store/pending.h"
 
+#define AHEAD 64
+
 static void
 receipt_of_view(struct receipt *r, const struct record_view *v)
 {
@@ -97,17 +99,19 @@ decide_version(const struct record_draft *d, const struct pending_aggregate *a,
 {
 	char wanted[40];
 	char name[WEIR_NAME_MAX + WEIR_ID_MAX + 2];
+	bool archived = a->archived && d->op == WEIR_OP_EVENT;
 
+	if (!archived &&
+	    (d->expected == EXPECT_ANY || d->expected == a->version ||
+	     (d->expected == EXPECT_EXISTS && a->version > 0)))
+		return 0;
 	snprintf(name, sizeof(name), "%.*s/%.*s", (int)a->type.len,
 		 a->type.data, (int)a->id.len, a->id.data);
-	if (a->archived && d->op == WEIR_OP_EVENT)
+	if (archived)
 		return err_set(err, WEIR_EDENIED,
 			       "aggregate is archived and cannot accept new "
 			       "events: %s",
 			       name);
-	if (d->expected == EXPECT_ANY || d->expected == a->version ||
-	    (d->expected == EXPECT_EXISTS && a->version > 0))
-		return 0;
 	if (d->expected == 0)
 		snprintf(wanted, sizeof(wanted), "none");
 	else if (d->expected == EXPECT_EXISTS)
@@ -141,6 +145,33 @@ undo(struct batch *b, struct item *from, struct item *ids_to,
 	}
 }
 
+/* Asks for the memory of the next heads all at once: one after the other they
+ * would be most of the cost of a large batch. */
+static void
+look_ahead(struct batch *b, const struct item *from)
+{
+	const struct item *to = b->end - from > AHEAD ? from + AHEAD : b->end;
+
+	for (const struct item *it = from; it < to; it++)
+		heads_ask(b->s->heads, it->hash);
+	for (const struct item *it = from; it < to; it++)
+		heads_fetch(b->s->heads, it->hash);
+	b->ahead = to;
+}
+
+/* The same over callers with few records each. */
+static void
+look_over(struct batch *b)
+{
+	const struct request *r = b->requests;
+
+	for (int i = 0; r != NULL && i < AHEAD; i++, r = r->next)
+		heads_ask(b->s->heads, r->item[r->first[0]].hash);
+	r = b->requests;
+	for (int i = 0; r != NULL && i < AHEAD; i++, r = r->next)
+		heads_fetch(b->s->heads, r->item[r->first[0]].hash);
+}
+
 static int
 decide_versions(struct batch *b, struct item *from, struct item *to,
 		struct weir_err *err)
@@ -149,8 +180,11 @@ decide_versions(struct batch *b, struct item *from, struct item *to,
 
 	for (struct item *it = from; it < to; it++) {
 		const struct record_draft *d = it->draft;
-		it->aggregate = pending_find(p, b->s->heads, d->aggregate_type,
-					     d->aggregate_id);
+		if (it >= b->ahead)
+			look_ahead(b, it);
+		it->aggregate =
+			pending_find(p, b->s->heads, it->hash,
+				     d->aggregate_type, d->aggregate_id);
 		struct pending_aggregate *a = &p->agg[it->aggregate];
 		int rc = decide_version(d, a, err);
 		if (rc != 0) {
@@ -211,7 +245,11 @@ decide_batch(struct batch *b)
 	b->next_sequence = b->base;
 	b->bytes = b->new_ids = 0;
 	b->records = b->commits = 0;
+	if (b->requests->next != NULL)
+		look_over(b);
 	for (struct request *r = b->requests; r != NULL; r = r->next) {
+		b->ahead = r->item + r->first[0];
+		b->end = r->item + r->first[r->n];
 		for (size_t c = 0; c < r->n; c++) {
 			struct item *from = r->item + r->first[c];
 			struct item *to = r->item + r->first[c + 1];

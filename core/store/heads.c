@@ -97,13 +97,29 @@ heads_find(const struct heads *h, uint64_t hash, struct weir_str type,
 	return a;
 }
 
-/* More buckets keep the chains short; without memory they just get longer. */
+void
+heads_ask(const struct heads *h, uint64_t hash)
+{
+	__builtin_prefetch(&h->bucket[hash & (h->nbuckets - 1)]);
+}
+
+void
+heads_fetch(const struct heads *h, uint64_t hash)
+{
+	const char *p = (const char *)h->bucket[hash & (h->nbuckets - 1)];
+
+	for (size_t i = 0; p != NULL && i <= sizeof(struct aggregate); i += 64)
+		__builtin_prefetch(p + i, 1);
+}
+
+/* Two buckets for each keep the chains short; without memory they just get
+ * longer. */
 static void
 grow(struct heads *h, uint64_t count)
 {
 	size_t n = h->nbuckets;
 
-	while (n < count)
+	while (n < 2 * count)
 		n *= 2;
 	if (n == h->nbuckets)
 		return;

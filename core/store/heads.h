@@ -45,6 +45,11 @@ uint64_t heads_hash(struct weir_str type, struct weir_str id);
 struct aggregate *heads_find(const struct heads *h, uint64_t hash,
 			     struct weir_str type, struct weir_str id);
 
+/* Ask for the memory that a heads_find of that hash will look at, without
+ * waiting for it: first the bucket's, then the aggregate's. */
+void heads_ask(const struct heads *h, uint64_t hash);
+void heads_fetch(const struct heads *h, uint64_t hash);
+
 /* Makes sure that n new aggregates with name_bytes of names in all can be
  * added without memory. 0 or WEIR_ENOMEM. */
 int heads_reserve(struct heads *h, size_t n, size_t name_bytes);

@@ -7,6 +7,8 @@
 #include "base/str.h"
 #include "store/format.h"
 
+#define FETCH_MOST 1024u /* more would push each other out */
+
 struct pending *
 pending_new(void)
 {
@@ -106,10 +108,9 @@ pending_id_undo(struct pending *p)
 }
 
 uint32_t
-pending_find(struct pending *p, const struct heads *h, struct weir_str type,
-	     struct weir_str id)
+pending_find(struct pending *p, const struct heads *h, uint64_t hash,
+	     struct weir_str type, struct weir_str id)
 {
-	uint64_t hash = heads_hash(type, id);
 	size_t i = (size_t)hash & (p->nslots - 1);
 	struct pending_aggregate *a;
 
@@ -147,4 +148,15 @@ pending_new_names(const struct pending *p, size_t *n, size_t *bytes)
 		++*n;
 		*bytes += p->agg[i].type.len + p->agg[i].id.len;
 	}
+}
+
+void
+pending_fetch(const struct pending *p, const struct heads *h)
+{
+	size_t n = p->n < FETCH_MOST ? p->n : FETCH_MOST;
+
+	for (size_t i = 0; i < n; i++)
+		heads_ask(h, p->agg[i].hash);
+	for (size_t i = 0; i < n; i++)
+		heads_fetch(h, p->agg[i].hash);
 }

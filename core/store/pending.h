@@ -44,8 +44,8 @@ void pending_clear(struct pending *p);
 int pending_reserve(struct pending *p, size_t n);
 
 /* The index of an aggregate, taken over from the heads when it is new here.
- * Room was reserved. Names are borrowed. */
-uint32_t pending_find(struct pending *p, const struct heads *h,
+ * Room was reserved. Names are borrowed; hash is their heads_hash. */
+uint32_t pending_find(struct pending *p, const struct heads *h, uint64_t hash,
 		      struct weir_str type, struct weir_str id);
 
 /* The item that brought an event id, or NULL. */
@@ -54,6 +54,9 @@ struct item *pending_id_find(const struct pending *p, const uint8_t id[16]);
 void pending_id_add(struct pending *p, const uint8_t id[16], struct item *it);
 /* Forgets the one that was noted last. */
 void pending_id_undo(struct pending *p);
+
+/* Asks for the memory of the heads that are about to change. */
+void pending_fetch(const struct pending *p, const struct heads *h);
 
 /* What the heads need for the aggregates they don't have yet. */
 void pending_new_names(const struct pending *p, size_t *n, size_t *bytes);

@@ -5,8 +5,8 @@
  * A caller that finds nobody at work leads itself: it takes its own request
  * through and pays for no switch of threads. What comes in meanwhile waits in
  * the queue, and when the leader is done, a thread of the store's takes it all,
- * as one batch, and goes on until nothing waits. So a program that appends from
- * one thread never starts another.
+ * as one batch, and goes on until callers come one by one again. So a program
+ * that appends from one thread never starts another.
  *
  * 1. mu guards all but the words, r->done and orphan. It is never held during
  *    I/O or a callback.
@@ -20,6 +20,7 @@
  */
 #include <limits.h>
 #include <pthread.h>
+#include <sched.h>
 #include <string.h>
 #include "base/err.h"
 #include "base/must.h"
@@ -32,6 +33,8 @@
 #define HELD_RECORDS (64u << 10)
 #define BLOCK	     4096u /* usual size of what is submitted */
 #define SPARES	     64u
+#define MANY	     2u /* requests of one batch */
+#define YIELDS	     8
 
 enum leader {
 	LEADER_NONE,
@@ -59,6 +62,8 @@ struct queue {
 	struct request *first, **last;
 	enum leader leader;
 	bool threaded, stop;
+	bool working;		     /* the thread has a batch in hand */
+	unsigned queued, last_batch; /* requests */
 	pthread_t thread;
 	uint64_t turn; /* of what comes in now */
 	size_t turn_bytes, turn_records;
@@ -91,6 +96,8 @@ enter(struct queue *q, struct request *r)
 	r->next = NULL;
 	*q->last = r;
 	q->last = &r->next;
+	if (q->queued++ == 0 && q->leader == LEADER_THREAD && !q->working)
+		pthread_cond_signal(&q->news);
 }
 
 /* All that has the turn of the first one. */
@@ -100,8 +107,10 @@ take(struct queue *q)
 	struct request *list = q->first, **end = &q->first;
 	uint64_t turn = list->turn;
 
-	while (*end != NULL && (*end)->turn == turn)
+	for (q->last_batch = 0; *end != NULL && (*end)->turn == turn;
+	     q->last_batch++)
 		end = &(*end)->next;
+	q->queued -= q->last_batch;
 	q->first = *end;
 	*end = NULL;
 	if (q->first == NULL)
@@ -180,6 +189,18 @@ answer_all(struct queue *q, struct request *list)
 
 /* ---- leading ------------------------------------------------------------- */
 
+/* Those who were answered just now are about to come again: lets them run
+ * before a sync is spent on the first one alone. mu is held. */
+static void
+gather(struct queue *q)
+{
+	for (int i = 0; i < YIELDS && q->queued * 2 < q->last_batch; i++) {
+		pthread_mutex_unlock(&q->mu);
+		sched_yield();
+		pthread_mutex_lock(&q->mu);
+	}
+}
+
 /* The store's thread. */
 static void *
 thread_main(void *arg)
@@ -188,18 +209,23 @@ thread_main(void *arg)
 
 	pthread_mutex_lock(&q->mu);
 	while (!q->stop) {
-		if (q->leader != LEADER_THREAD) {
+		if (q->leader != LEADER_THREAD || q->first == NULL) {
 			pthread_cond_wait(&q->news, &q->mu);
 			continue;
 		}
-		while (q->first != NULL) {
-			struct request *list = take(q);
-			pthread_mutex_unlock(&q->mu);
-			commit_requests(q->s, list);
-			answer_all(q, list);
-			pthread_mutex_lock(&q->mu);
-		}
-		q->leader = LEADER_NONE;
+		q->working = true;
+		gather(q);
+		struct request *list = take(q);
+		pthread_mutex_unlock(&q->mu);
+		commit_requests(q->s, list);
+		answer_all(q, list);
+		pthread_mutex_lock(&q->mu);
+		q->working = false;
+		if (q->first != NULL)
+			continue;
+		/* Where many came, more will come: it stays the leader. */
+		if (q->last_batch < MANY)
+			q->leader = LEADER_NONE;
 		pthread_cond_broadcast(&q->room);
 	}
 	pthread_mutex_unlock(&q->mu);
@@ -515,7 +541,7 @@ queue_drain(struct queue *q)
 	bool threaded;
 
 	pthread_mutex_lock(&q->mu);
-	while (q->first != NULL || q->leader != LEADER_NONE)
+	while (q->first != NULL || q->working || q->leader == LEADER_CALLER)
 		pthread_cond_wait(&q->room, &q->mu);
 	threaded = q->threaded;
 	q->stop = true;
@@ -525,6 +551,7 @@ queue_drain(struct queue *q)
 		return;
 	pthread_join(q->thread, NULL);
 	q->threaded = false;
+	q->leader = LEADER_NONE;
 }
 
 void
