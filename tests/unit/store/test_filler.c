@@ -75,6 +75,20 @@ check_all(struct store *s)
 		  err);
 }
 
+/* Whoever filled it, a segment in use has its size. */
+static void
+segments_are_whole(unsigned n)
+{
+	char name[40];
+	size_t size;
+
+	for (unsigned i = 1; i <= n; i++) {
+		snprintf(name, sizeof(name), "journal/%08u.seg", i);
+		free(file_read(&size, in(dir, name)));
+		assert_int_equal(size, SEGMENT);
+	}
+}
+
 /* Who appends writes no zeros and waits for none. */
 static void
 test_ahead(void **state)
@@ -129,6 +143,7 @@ test_filler_fails(void **state)
 		gate_fail_write(1, errors[i], GATE_OTHERS);
 		assert_ok(append_to(s, 3, SEGMENT / 2), err);
 		gate_mend();
+		segments_are_whole(3);
 		check_all(s);
 		assert_ok(append_to(s, 5, SEGMENT / 2), err);
 		check_all(s);
@@ -154,6 +169,7 @@ test_full_disk(void **state)
 	assert_int_equal(refused, 3);
 	gate_mend();
 	assert_ok(append_to(s, 3, SEGMENT / 2), err);
+	segments_are_whole(3);
 	check_all(s);
 	store_close(s);
 	s = open_filling(1);
