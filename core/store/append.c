@@ -222,8 +222,7 @@ append_group(struct store *s, struct group *g, uint32_t records,
 	uint64_t position = tail_position(&s->tail);
 	int rc;
 
-	put_u32(p + s->out.len - 8, (uint32_t)s->out.len);
-	put_u32(p + s->out.len - 4, TRAILER_MAGIC);
+	format_trailer(p + s->out.len - GROUP_TRAILER, (uint32_t)s->out.len);
 	g->position = position;
 	g->bytes = p;
 	head_fill(s, &g->head, (uint32_t)s->out.len, 0);

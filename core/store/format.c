@@ -43,6 +43,13 @@ format_body_crc(const uint8_t store[16], uint64_t position, uint64_t epoch,
 	return crc32c(crc32c(format_seed(store, position), e, 8), p, n);
 }
 
+void
+format_trailer(uint8_t out[GROUP_TRAILER], uint32_t extent)
+{
+	put_u32(out, extent);
+	put_u32(out + 4, TRAILER_MAGIC);
+}
+
 bool
 format_all_zero(const void *p, size_t n)
 {

@@ -166,6 +166,9 @@ void group_header_encode(uint8_t *out, struct group_header *h,
 int group_header_decode(struct group_header *h, const uint8_t *p,
 			const uint8_t store[16], uint64_t position);
 
+/* A group's last GROUP_TRAILER bytes. */
+void format_trailer(uint8_t out[GROUP_TRAILER], uint32_t extent);
+
 bool format_all_zero(const void *p, size_t n);
 
 #endif

@@ -15,8 +15,8 @@
  *      touched.
  *   4. Above it, a group is torn when a sector of it is all zero (segments are
  *      zeros before they are used, and a sector is written whole or not), or
- *      when its last 8 bytes are (a write that ended early). Anything else is
- *      damage.
+ *      when its last 8 bytes are zeros or begin as they should and end in zeros
+ *      (a write that ended early, at whatever byte). Anything else is damage.
  *   5. A torn tail is cut: its bytes are kept in a file of their own and synced,
  *      then zeroed in place and synced.
  *   6. Whole groups above the watermark may never have reached the disk (after
@@ -158,13 +158,27 @@ zero_sector(bool *found, int fd, const char *path, uint64_t from, uint64_t to,
 	return 0;
 }
 
+/* Does a trailer end in zeros where its own bytes should be? */
+static bool
+ended_early(const uint8_t trailer[GROUP_TRAILER], uint32_t extent)
+{
+	uint8_t whole[GROUP_TRAILER];
+	unsigned n = 0;
+
+	format_trailer(whole, extent);
+	while (n < GROUP_TRAILER && trailer[n] == whole[n])
+		n++;
+	return n < GROUP_TRAILER
+		&& format_all_zero(trailer + n, GROUP_TRAILER - n);
+}
+
 static int
 judge_torn(struct recovery *r, int fd, const char *path, uint64_t last,
 	   struct weir_err *err)
 {
 	const struct tail *t = &r->s->tail;
 	uint64_t end = last;
-	uint8_t trailer[8] = {0};
+	uint8_t trailer[GROUP_TRAILER] = {0};
 	int rc;
 
 	r->torn = true;
@@ -175,10 +189,11 @@ judge_torn(struct recovery *r, int fd, const char *path, uint64_t last,
 			return damage(r, tail_position(t),
 				      "the group does not fit in its segment",
 				      err);
-		int64_t got = os_pread_upto(fd, path, trailer, 8, end - 8, err);
+		int64_t got = os_pread_upto(fd, path, trailer, GROUP_TRAILER,
+					    end - GROUP_TRAILER, err);
 		if (got < 0)
 			return (int)got;
-		if (format_all_zero(trailer, 8))
+		if (ended_early(trailer, r->stop.extent))
 			return 0;
 	} else if (last <= t->offset + GROUP_HEADER) {
 		return 0;

@@ -27,6 +27,8 @@
 #include <sys/types.h>
 #include <unistd.h>
 
+#define SECTOR 512
+
 enum how {
 	BEFORE,
 	PART,
@@ -144,6 +146,18 @@ part(size_t n)
 	return crash_how == PART && n > 0 ? (size_t)((x >> 20) % n) : n;
 }
 
+/* The same at a place of a file. What a journal holds is written by whole
+ * sectors, whatever ends the writer. */
+static size_t
+part_at(uint32_t place, size_t n, off_t at)
+{
+	size_t some = part(n), over = (size_t)(at + (off_t)some) % SECTOR;
+
+	if (place != CRASH_JOURNAL || some == n)
+		return some;
+	return some > over ? some - over : 0;
+}
+
 #define WRITE_AT(name)                                                         \
 	ssize_t name(int fd, const void *p, size_t n, off_t at);               \
 	ssize_t name(int fd, const void *p, size_t n, off_t at)                \
@@ -154,7 +168,7 @@ part(size_t n)
 		ssize_t r;                                                     \
                                                                                \
 		*(void **)&fn = real(#name);                                   \
-		r = fn(fd, p, dying ? part(n) : n, at);                        \
+		r = fn(fd, p, dying ? part_at(place, n, at) : n, at);          \
 		leave(dying, place);                                           \
 		return r;                                                      \
 	}
