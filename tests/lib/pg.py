@@ -80,8 +80,10 @@ class Database:
 
 
 class Server:
-    def __init__(self):
+    def __init__(self, settings=()):
+        """settings: NAME=VALUE over those that suit tests (fsync is off)."""
         self.bin = find_bin()
+        self.settings = settings
         self.folder = None
         self.process = None
         self.databases = 0
@@ -160,7 +162,8 @@ class Server:
                     "-c", "shared_buffers=16MB", "-c", "logging_collector=off",
                     "-c", "dynamic_shared_memory_type=mmap",
                     "-c", "huge_pages=off",
-                ],
+                ]
+                + [word for s in self.settings for word in ("-c", s)],
                 cwd="/", stdin=subprocess.DEVNULL, stdout=log,
                 stderr=subprocess.STDOUT,
             )
