@@ -8,6 +8,11 @@
 
 #include <string.h>
 
+/* So many commits and events at most go to the store in one call: the memory
+ * for their answers is bounded. */
+#define GROUP_PARTS  4096u
+#define GROUP_EVENTS ((1u << 20) - 1)
+
 _Static_assert(WEIR_ANY_VERSION == EXPECT_ANY, "one meaning, two names");
 _Static_assert(WEIR_EXISTS == EXPECT_EXISTS, "one meaning, two names");
 _Static_assert((int)WEIR_SUBMIT_NOWAIT == (int)STORE_NOWAIT,
@@ -48,8 +53,8 @@ receipt_out(struct weir_receipt *out, const struct receipt *r)
 	out->duplicate = r->duplicate;
 }
 
-static int
-check_writable(const struct weir *w, size_t n, struct weir_err *err)
+int
+embed_check_append(const struct weir *w, size_t n, struct weir_err *err)
 {
 	if (!w->writable)
 		return err_set(err, WEIR_EDENIED,
@@ -63,36 +68,175 @@ check_writable(const struct weir *w, size_t n, struct weir_err *err)
 	return 0;
 }
 
+int
+embed_commit(struct weir *w, struct weir_receipt *receipts,
+	     struct record_draft *drafts, size_t n, struct weir_err *err)
+{
+	struct receipt near, *got = &near;
+	int rc;
+
+	if (n > 1)
+		got = mem_resize(NULL, n * sizeof(*got));
+	if (!got)
+		return err_nomem(err);
+	rc = store_commit(w->store, got, drafts, n, err);
+	for (size_t i = 0; rc == 0 && receipts && i < n; i++)
+		receipt_out(&receipts[i], &got[i]);
+	if (got != &near)
+		mem_free(got);
+	return rc;
+}
+
 EXPORT int
 weir_commit(struct weir *w, struct weir_receipt *receipts,
 	    const struct weir_event *events, size_t n, struct weir_err *err)
 {
-	struct record_draft one_draft, *drafts = &one_draft;
-	struct receipt one_receipt, *got = &one_receipt;
-	int rc = check_writable(w, n, err);
+	struct record_draft near, *drafts = &near;
+	int rc = embed_check_append(w, n, err);
 
 	if (rc != 0)
 		return rc;
-	if (n > 1) {
-		drafts = mem_new(n * sizeof(*drafts));
-		got = mem_new(n * sizeof(*got));
-		if (!drafts || !got) {
-			rc = err_nomem(err);
-			goto out;
-		}
-	}
+	if (n > 1)
+		drafts = mem_resize(NULL, n * sizeof(*drafts));
+	if (!drafts)
+		return err_nomem(err);
 	for (size_t i = 0; i < n; i++)
 		draft_of(&drafts[i], &events[i]);
-	rc = store_commit(w->store, got, drafts, n, err);
-	if (rc == 0 && receipts) {
-		for (size_t i = 0; i < n; i++)
-			receipt_out(&receipts[i], &got[i]);
-	}
-out:
-	if (n > 1) {
+	rc = embed_commit(w, receipts, drafts, n, err);
+	if (drafts != &near)
 		mem_free(drafts);
-		mem_free(got);
+	return rc;
+}
+
+EXPORT int
+weir_append(struct weir *w, struct weir_receipt *receipt,
+	    const struct weir_event *event, struct weir_err *err)
+{
+	return weir_commit(w, receipt, event, 1, err);
+}
+
+/* ---- groups -------------------------------------------------------------- */
+
+/* Memory for one call of store_commit_group. */
+struct group {
+	struct record_draft *drafts;
+	struct receipt *receipts;
+	struct weir_err *results;
+	size_t *first;
+};
+
+static void
+group_fini(struct group *g)
+{
+	mem_free(g->drafts);
+	mem_free(g->receipts);
+	mem_free(g->results);
+	mem_free(g->first);
+}
+
+static int
+group_init(struct group *g, const struct weir_part *parts, size_t n,
+	   size_t events)
+{
+	g->drafts = mem_resize(NULL, (events + 1) * sizeof(*g->drafts));
+	g->receipts = mem_resize(NULL, (events + 1) * sizeof(*g->receipts));
+	g->results = mem_new(n * sizeof(*g->results));
+	g->first = mem_resize(NULL, (n + 1) * sizeof(*g->first));
+	if (!g->drafts || !g->receipts || !g->results || !g->first)
+		return WEIR_ENOMEM;
+	g->first[0] = 0;
+	for (size_t i = 0; i < n; i++) {
+		for (size_t k = 0; k < parts[i].n; k++)
+			draft_of(&g->drafts[g->first[i] + k],
+				 &parts[i].events[k]);
+		g->first[i + 1] = g->first[i] + parts[i].n;
 	}
+	return 0;
+}
+
+static void
+part_failed(struct weir_part *p, int code, const struct weir_err *err)
+{
+	p->code = code;
+	if (p->err)
+		*p->err = *err;
+}
+
+/* Answers the parts of one call. */
+static void
+group_out(struct weir_part *parts, size_t n, const struct group *g)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct weir_part *p = &parts[i];
+
+		p->code = 0;
+		if (g->results[i].code != 0)
+			part_failed(p, g->results[i].code, &g->results[i]);
+		for (size_t k = 0; p->code == 0 && p->receipts && k < p->n; k++)
+			receipt_out(&p->receipts[k],
+				    &g->receipts[g->first[i] + k]);
+	}
+}
+
+/* How many parts, with how many events, go in one call. */
+static size_t
+group_take(const struct weir_part *parts, size_t n, size_t *events)
+{
+	size_t i = 0;
+
+	for (*events = 0; i < n && i < GROUP_PARTS; i++) {
+		if (i > 0 && parts[i].n > GROUP_EVENTS - *events)
+			break;
+		*events += parts[i].n;
+	}
+	return i;
+}
+
+static int
+group_commit(struct weir *w, struct weir_part *parts, size_t n, size_t events,
+	     struct weir_err *err)
+{
+	struct group g = {0};
+	int rc = group_init(&g, parts, n, events);
+
+	if (rc == 0) {
+		rc = store_commit_group(w->store, g.receipts, g.results,
+					g.drafts, g.first, n, err);
+		group_out(parts, n, &g);
+	} else {
+		err_nomem(err);
+		for (size_t i = 0; i < n; i++)
+			part_failed(&parts[i], rc, err);
+	}
+	group_fini(&g);
+	return rc;
+}
+
+EXPORT int
+weir_commit_group(struct weir *w, struct weir_part *parts, size_t n,
+		  struct weir_err *err)
+{
+	struct weir_err mine = {0};
+	size_t events, at = 0;
+	int rc = embed_check_append(w, 1, &mine);
+
+	for (size_t i = 0; rc == 0 && i < n; i++)
+		if (parts[i].n > WEIR_COMMIT_RECORDS_MAX)
+			rc = err_set(&mine, WEIR_EINPUT,
+				     "commit %zu has %zu events; at most %u "
+				     "are taken",
+				     i + 1, parts[i].n,
+				     WEIR_COMMIT_RECORDS_MAX);
+	while (rc == 0 && at < n) {
+		size_t k = group_take(parts + at, n - at, &events);
+
+		rc = group_commit(w, parts + at, k, events, &mine);
+		at += k;
+	}
+	for (; rc != 0 && at < n; at++)
+		part_failed(&parts[at], rc, &mine);
+	if (rc != 0 && err)
+		*err = mine;
 	return rc;
 }
 
@@ -100,8 +244,7 @@ out:
 
 /* Several events: their receipts must have a place when the time has come. */
 struct several {
-	weir_done *done;
-	void *cookie;
+	struct embed_answer to;
 	struct weir_receipt receipts[];
 };
 
@@ -125,24 +268,30 @@ several_done(const struct store_answer *a, int rc,
 
 	for (size_t i = 0; rc == 0 && i < n; i++)
 		receipt_out(&s->receipts[i], &receipts[i]);
-	s->done(s->cookie, rc, rc == 0 ? s->receipts : NULL, n, err);
+	s->to.done(s->to.cookie, rc, rc == 0 ? s->receipts : NULL, n, err);
 	mem_free(s);
 }
 
-static int
-submit_several(struct weir *w, const struct weir_event *events, size_t n,
-	       int flags, struct several *s, struct weir_err *err)
+int
+embed_submit(struct weir *w, const struct record_draft *drafts, size_t n,
+	     int flags, const struct embed_answer *to, struct weir_err *err)
 {
-	struct store_answer answer = {.fn = several_done, .cookie = s};
-	struct record_draft *drafts = mem_new(n * sizeof(*drafts));
+	struct store_answer answer = {.fn = one_done,
+				      .cookie = to->cookie,
+				      .via = (void (*)(void))to->done};
+	struct several *s;
 	int rc;
 
-	if (!drafts)
+	if (n == 1)
+		return store_submit(w->store, drafts, 1, flags, &answer, err);
+	s = mem_resize(NULL, sizeof(*s) + n * sizeof(s->receipts[0]));
+	if (!s)
 		return err_nomem(err);
-	for (size_t i = 0; i < n; i++)
-		draft_of(&drafts[i], &events[i]);
+	s->to = *to;
+	answer = (struct store_answer){.fn = several_done, .cookie = s};
 	rc = store_submit(w->store, drafts, n, flags, &answer, err);
-	mem_free(drafts);
+	if (rc != 0)
+		mem_free(s);
 	return rc;
 }
 
@@ -150,32 +299,20 @@ EXPORT int
 weir_submit(struct weir *w, const struct weir_event *events, size_t n,
 	    int flags, weir_done *done, void *cookie, struct weir_err *err)
 {
-	struct store_answer answer = {
-		.fn = one_done, .cookie = cookie, .via = (void (*)(void))done};
-	struct record_draft draft;
-	struct several *s;
-	int rc = check_writable(w, n, err);
+	struct embed_answer to = {done, cookie};
+	struct record_draft near, *drafts = &near;
+	int rc = embed_check_append(w, n, err);
 
 	if (rc != 0)
 		return rc;
-	if (n == 1) {
-		draft_of(&draft, events);
-		return store_submit(w->store, &draft, 1, flags, &answer, err);
-	}
-	s = mem_resize(NULL, sizeof(*s) + n * sizeof(s->receipts[0]));
-	if (!s)
+	if (n > 1)
+		drafts = mem_resize(NULL, n * sizeof(*drafts));
+	if (!drafts)
 		return err_nomem(err);
-	s->done = done;
-	s->cookie = cookie;
-	rc = submit_several(w, events, n, flags, s, err);
-	if (rc != 0)
-		mem_free(s);
+	for (size_t i = 0; i < n; i++)
+		draft_of(&drafts[i], &events[i]);
+	rc = embed_submit(w, drafts, n, flags, &to, err);
+	if (drafts != &near)
+		mem_free(drafts);
 	return rc;
-}
-
-EXPORT int
-weir_append(struct weir *w, struct weir_receipt *receipt,
-	    const struct weir_event *event, struct weir_err *err)
-{
-	return weir_commit(w, receipt, event, 1, err);
 }

@@ -8,7 +8,9 @@ libweir_la_SOURCES = \
 	core/embed/embed.h \
 	core/embed/open.c \
 	core/embed/read.c \
-	core/embed/sinks.c
+	core/embed/sinkconf.c \
+	core/embed/sinks.c \
+	core/embed/stream.c
 libweir_la_LIBADD = core/libcore.la $(CORE_LIBS)
 libweir_la_LDFLAGS = $(AM_LDFLAGS) -version-info 0:0:0 -no-undefined \
 	-export-symbols-regex '^weir_'

@@ -24,9 +24,14 @@ weir_open(struct weir **out, const char *dir,
 	static const struct weir_options defaults;
 	const struct weir_options *o = options ? options : &defaults;
 	struct store_options so = {.lock_wait_us = o->lock_wait_us};
-	struct weir *w = mem_new(sizeof(*w));
+	struct weir *w;
 	int rc;
 
+	if (!dir)
+		return err_set(err, WEIR_EINPUT,
+			       "the store's folder is not "
+			       "given");
+	w = mem_new(sizeof(*w));
 	if (!w)
 		return err_nomem(err);
 	if (!o->read_only)
@@ -51,6 +56,24 @@ weir_close(struct weir *w)
 	store_close(w->store);
 	pthread_mutex_destroy(&w->lock);
 	mem_free(w);
+}
+
+EXPORT uint64_t
+weir_cut_bytes(const struct weir *w, const char **kept_at)
+{
+	return store_cut_bytes(w->store, kept_at);
+}
+
+EXPORT const char *
+weir_dir(const struct weir *w)
+{
+	return store_dir(w->store);
+}
+
+EXPORT const uint8_t *
+weir_store_id(const struct weir *w)
+{
+	return store_id(w->store);
 }
 
 int

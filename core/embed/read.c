@@ -1,10 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* The embedding API: reading records, states and roots. */
+/*
+ * The embedding API: reading records, states and roots.
+ *
+ * weir_next goes through all records, or through one aggregate's. The links of
+ * an aggregate lead backwards, so the positions of the next CHUNK versions are
+ * collected from the last of them down, and read in order.
+ */
 #include "embed/embed.h"
 
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/os.h"
+#include "base/str.h"
 #include "model/fold.h"
 #include "store/reader.h"
 #include "store/store.h"
@@ -13,12 +20,41 @@
 
 /* A state may be as large as every payload of its aggregate together. */
 #define STATE_MAX ((size_t)1 << 30)
+#define CHUNK	  512u
+
+/* One aggregate on its way through weir_next. */
+struct walk {
+	bool on;
+	struct weir_str type, id; /* in names */
+	uint64_t version;	  /* the next */
+	uint64_t first, last;	  /* versions whose positions are in at */
+	uint64_t at[CHUNK];
+	char names[WEIR_NAME_MAX + WEIR_ID_MAX];
+};
 
 struct weir_reader {
 	struct weir *w;
 	struct reader *reader;
+	uint64_t next;		 /* the lowest sequence that may come next */
 	struct record_view view; /* what the last record points into */
+	struct walk walk;
 };
+
+static void
+walk_to(struct weir_reader *r, struct weir_str type, struct weir_str id,
+	uint64_t version)
+{
+	struct walk *k = &r->walk;
+
+	memcpy(k->names, type.data, type.len);
+	memcpy(k->names + type.len, id.data, id.len);
+	k->type = (struct weir_str){k->names, type.len};
+	k->id = (struct weir_str){k->names + type.len, id.len};
+	k->version = version;
+	k->first = k->last = 0;
+	k->on = true;
+	r->next = 1;
+}
 
 EXPORT int
 weir_reader_open(struct weir_reader **out, struct weir *w, struct weir_err *err)
@@ -33,7 +69,26 @@ weir_reader_open(struct weir_reader **out, struct weir *w, struct weir_err *err)
 		mem_free(r);
 		return err_nomem(err);
 	}
+	r->next = 1;
 	*out = r;
+	return 0;
+}
+
+EXPORT int
+weir_reader_clone(struct weir_reader **out, const struct weir_reader *r,
+		  struct weir_err *err)
+{
+	struct weir_reader *c = NULL;
+	int rc = weir_reader_open(&c, r->w, err);
+
+	if (rc)
+		return rc;
+	if (r->walk.on)
+		walk_to(c, r->walk.type, r->walk.id, r->walk.version);
+	else
+		weir_seek(c, r->next);
+	c->next = r->next;
+	*out = c;
 	return 0;
 }
 
@@ -113,14 +168,100 @@ weir_read_version(struct weir_reader *r, struct weir_record *out,
 	return rc;
 }
 
+/* ---- forward ------------------------------------------------------------- */
+
 EXPORT void
 weir_seek(struct weir_reader *r, uint64_t sequence)
 {
-	reader_seek(r->reader, sequence);
+	r->walk.on = false;
+	r->next = sequence > 0 ? sequence : 1;
+	reader_seek(r->reader, r->next);
 }
 
 EXPORT int
-weir_next(struct weir_reader *r, struct weir_record *out, struct weir_err *err)
+weir_seek_version(struct weir_reader *r, struct weir_str aggregate_type,
+		  struct weir_str aggregate_id, uint64_t version,
+		  struct weir_err *err)
+{
+	int rc = str_check_name(aggregate_type, "aggregate type", WEIR_NAME_MAX,
+				false, err);
+
+	if (rc == 0)
+		rc = str_check_name(aggregate_id, "aggregate id", WEIR_ID_MAX,
+				    false, err);
+	if (rc == 0)
+		walk_to(r, aggregate_type, aggregate_id,
+			version > 0 ? version : 1);
+	return rc;
+}
+
+EXPORT uint64_t
+weir_tell(const struct weir_reader *r)
+{
+	return r->next;
+}
+
+/* Collects positions from the walk's version on: 1, 0 there is none yet, or a
+ * code. */
+static int
+walk_collect(struct weir_reader *r, struct weir_err *err)
+{
+	struct walk *k = &r->walk;
+	struct weir_err mine;
+	struct head head;
+	uint64_t last;
+	int rc = embed_refresh(r->w, err);
+
+	if (rc)
+		return rc;
+	/* Asked before the head: what comes between is above it. */
+	last = store_last(r->w->store);
+	rc = store_head(r->w->store, &head, k->type, k->id, &mine);
+	if (rc == WEIR_ENOTFOUND || (rc == 0 && head.version < k->version)) {
+		r->next = last + 1;
+		return 0;
+	}
+	if (rc) {
+		if (err)
+			*err = mine;
+		return rc;
+	}
+	last = head.version;
+	if (last - k->version >= CHUNK) {
+		last = k->version + CHUNK - 1;
+		rc = reader_version(r->reader, &r->view, k->type, k->id, last,
+				    err);
+		head.position = r->view.position;
+	}
+	if (rc == 0)
+		rc = reader_chain(r->reader, k->at, head.position, k->version,
+				  last, err);
+	if (rc)
+		return rc;
+	k->first = k->version;
+	k->last = last;
+	return 1;
+}
+
+static int
+walk_next(struct weir_reader *r, struct weir_err *err)
+{
+	struct walk *k = &r->walk;
+	int rc = 1;
+
+	if (k->version > k->last)
+		rc = walk_collect(r, err);
+	if (rc != 1)
+		return rc;
+	rc = reader_at(r->reader, &r->view, k->at[k->version - k->first], err);
+	if (rc)
+		return rc;
+	k->version++;
+	return 1;
+}
+
+static int
+plain_next(struct weir_reader *r, struct weir_err *err)
 {
 	int rc = reader_next(r->reader, &r->view, err);
 
@@ -129,9 +270,47 @@ weir_next(struct weir_reader *r, struct weir_record *out, struct weir_err *err)
 		if (rc == 0)
 			rc = reader_next(r->reader, &r->view, err);
 	}
-	if (rc == 1)
-		record_out(out, &r->view);
 	return rc;
+}
+
+EXPORT int
+weir_next(struct weir_reader *r, struct weir_record *out, struct weir_err *err)
+{
+	int rc = r->walk.on ? walk_next(r, err) : plain_next(r, err);
+
+	if (rc == 1) {
+		record_out(out, &r->view);
+		r->next = out->sequence + 1;
+	}
+	return rc;
+}
+
+/* ---- one aggregate ------------------------------------------------------- */
+
+EXPORT int
+weir_head(struct weir *w, struct weir_head *out, struct weir_str aggregate_type,
+	  struct weir_str aggregate_id, struct weir_err *err)
+{
+	struct head head;
+	int rc = embed_refresh(w, err);
+
+	if (rc == 0)
+		rc = store_head(w->store, &head, aggregate_type, aggregate_id,
+				err);
+	if (rc == 0)
+		*out = (struct weir_head){head.version, head.sequence,
+					  head.archived};
+	return rc;
+}
+
+EXPORT int
+weir_root(struct weir_reader *r, uint8_t root[32],
+	  struct weir_str aggregate_type, struct weir_str aggregate_id,
+	  uint64_t version, struct weir_err *err)
+{
+	int rc = find_version(r, aggregate_type, aggregate_id, version, err);
+
+	return rc ? rc : reader_root(r->reader, root, r->view.position, err);
 }
 
 EXPORT int
@@ -143,6 +322,7 @@ weir_state(struct weir_reader *r, char **json, size_t *len,
 	struct head head;
 	struct fold *fold = NULL;
 	struct buf text;
+	char *copy;
 	uint64_t position;
 	int rc;
 
@@ -167,9 +347,13 @@ weir_state(struct weir_reader *r, char **json, size_t *len,
 		rc = err_nomem(err);
 		goto out;
 	}
+	copy = mem_dup(text.data, text.len - 1);
+	if (!copy) {
+		rc = err_nomem(err);
+		goto out;
+	}
+	*json = copy;
 	*len = text.len - 1;
-	*json = mem_dup(text.data, text.len - 1);
-	rc = *json ? 0 : err_nomem(err);
 out:
 	fold_free(fold);
 	buf_fini(&text);
@@ -184,4 +368,25 @@ weir_verify(struct weir_reader *r, uint8_t root[32],
 	int rc = find_version(r, aggregate_type, aggregate_id, 0, err);
 
 	return rc ? rc : reader_verify(r->reader, root, r->view.position, err);
+}
+
+EXPORT int
+weir_verify_all(struct weir *w, struct weir_check *out,
+		void (*progress)(void *cookie, uint64_t done, uint64_t all),
+		void *cookie, struct weir_err *err)
+{
+	struct check_report report;
+	int rc = embed_refresh(w, err);
+
+	if (rc == 0)
+		rc = store_check(w->store, &report, progress, cookie, err);
+	if (rc)
+		return rc;
+	out->segments = report.segments;
+	out->groups = report.groups;
+	out->records = report.records;
+	out->aggregates = report.aggregates;
+	out->bytes = report.bytes;
+	memcpy(out->store_root, report.store_root, sizeof(out->store_root));
+	return 0;
 }

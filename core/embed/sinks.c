@@ -12,8 +12,10 @@
 #include "base/err.h"
 #include "base/os.h"
 #include "bus/runner.h"
+#include "bus/sinkfiles.h"
 #include "store/store.h"
 
+#include <stdio.h>
 #include <string.h>
 
 struct embed_sink {
@@ -23,7 +25,7 @@ struct embed_sink {
 	struct runner *runner;
 	int stop[2]; /* the read end is readable once the write end is closed */
 	pthread_t thread;
-	bool failed;
+	bool failed; /* the thread has ended by itself, or is about to */
 	struct weir_err err;
 };
 
@@ -53,50 +55,92 @@ sink_free(struct embed_sink *s)
 	mem_free(s);
 }
 
+/* Ends the thread of a sink that was taken from the list. */
+static void
+sink_end(struct embed_sink *s)
+{
+	os_close(s->stop[1]);
+	s->stop[1] = -1;
+	pthread_join(s->thread, NULL);
+	sink_free(s);
+}
+
+/* Takes a sink from the list; NULL when it is not there (or, with failed, has
+ * not failed). */
+static struct embed_sink *
+take(struct weir *w, const char *name, bool failed)
+{
+	struct embed_sink **at, *s;
+
+	pthread_mutex_lock(&w->lock);
+	for (at = &w->sinks; (s = *at) != NULL; at = &s->next)
+		if (strcmp(s->name, name) == 0 && (s->failed || !failed))
+			break;
+	if (s)
+		*at = s->next;
+	pthread_mutex_unlock(&w->lock);
+	return s;
+}
+
+static int
+start(struct embed_sink *s, const char *name, struct weir_err *err)
+{
+	struct runner_options o = {.store_dir = store_dir(s->w->store),
+				   .name = name};
+	int rc = sinkfile_check_name(name, err);
+
+	if (rc)
+		return rc;
+	strcpy(s->name, name);
+	if (os()->pipe(s->stop))
+		return err_sys(err, "cannot make a pipe for sink %s", name);
+	o.stop_fd = s->stop[0];
+	rc = runner_new(&s->runner, &o, err);
+	if (rc)
+		return rc;
+	/* The list first: once it runs, it may be stopped. */
+	pthread_mutex_lock(&s->w->lock);
+	rc = pthread_create(&s->thread, NULL, sink_main, s);
+	if (rc == 0) {
+		s->next = s->w->sinks;
+		s->w->sinks = s;
+	}
+	pthread_mutex_unlock(&s->w->lock);
+	return rc == 0 ? 0
+		       : err_set(err, WEIR_EIO,
+				 "cannot start a thread for sink %s: %s", name,
+				 strerror(rc));
+}
+
 EXPORT int
 weir_sink_start(struct weir *w, const char *name, struct weir_err *err)
 {
-	struct embed_sink *s = mem_new(sizeof(*s));
-	struct runner_options o = {.store_dir = store_dir(w->store),
-				   .name = name};
+	struct embed_sink *s = take(w, name, true);
 	int rc;
 
+	if (s)
+		sink_end(s);
+	s = mem_new(sizeof(*s));
 	if (!s)
 		return err_nomem(err);
 	s->w = w;
 	s->stop[0] = s->stop[1] = -1;
-	if (strlen(name) >= sizeof(s->name)) {
-		rc = err_set(err, WEIR_EINPUT,
-			     "a sink's name has at most %zu "
-			     "bytes",
-			     sizeof(s->name) - 1);
-		goto fail;
-	}
-	strcpy(s->name, name);
-	if (os()->pipe(s->stop)) {
-		rc = err_sys(err, "cannot make a pipe for sink %s", name);
-		goto fail;
-	}
-	o.stop_fd = s->stop[0];
-	rc = runner_new(&s->runner, &o, err);
+	rc = start(s, name, err);
 	if (rc)
-		goto fail;
-	rc = pthread_create(&s->thread, NULL, sink_main, s);
-	if (rc) {
-		rc = err_set(err, WEIR_EIO,
-			     "cannot start a thread for sink "
-			     "%s: %s",
-			     name, strerror(rc));
-		goto fail;
-	}
-	pthread_mutex_lock(&w->lock);
-	s->next = w->sinks;
-	w->sinks = s;
-	pthread_mutex_unlock(&w->lock);
-	return 0;
-fail:
-	sink_free(s);
+		sink_free(s);
 	return rc;
+}
+
+EXPORT int
+weir_sink_stop(struct weir *w, const char *name, struct weir_err *err)
+{
+	struct embed_sink *s = take(w, name, false);
+
+	if (!s)
+		return err_set(err, WEIR_ENOTFOUND,
+			       "sink %s is not delivered to from here", name);
+	sink_end(s);
+	return 0;
 }
 
 void
@@ -110,8 +154,7 @@ embed_sinks_stop(struct weir *w)
 	}
 	while ((s = w->sinks)) {
 		w->sinks = s->next;
-		pthread_join(s->thread, NULL);
-		sink_free(s);
+		sink_end(s);
 	}
 }
 
@@ -157,4 +200,30 @@ weir_sink_wait(struct weir *w, const char *name, uint64_t sequence,
 				st.last_error[0] ? ": " : "", st.last_error);
 		(void)os_wait_readable(-1, 2000);
 	}
+}
+
+EXPORT int
+weir_sink_status(struct weir *w, const char *name, struct weir_sink_status *out,
+		 struct weir_err *err)
+{
+	static const char *const words[] = {
+		[RUNNER_IDLE] = "idle",	      [RUNNER_RUNNING] = "running",
+		[RUNNER_BACKOFF] = "backoff", [RUNNER_BLOCKED] = "blocked",
+		[RUNNER_PAUSED] = "paused",   [RUNNER_DISABLED] = "disabled",
+		[RUNNER_GONE] = "gone",
+	};
+	struct runner_status st;
+	int rc = runner_status(&st, store_dir(w->store), name, err);
+
+	if (rc)
+		return rc;
+	memset(out, 0, sizeof(*out));
+	strcpy(out->state, words[st.state]);
+	out->cursor = st.cursor;
+	out->attempts = st.attempts;
+	out->parked = st.parked;
+	out->next_try_at = st.next_try_at;
+	snprintf(out->last_error, sizeof(out->last_error), "%s", st.last_error);
+	snprintf(out->last_hint, sizeof(out->last_hint), "%s", st.last_hint);
+	return 0;
 }

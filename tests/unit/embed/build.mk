@@ -1,11 +1,40 @@
 # SPDX-License-Identifier: MIT
 if HAVE_CMOCKA
+# Against the library as others link it: only what weir.h promises is there.
+EMBED_TEST_CPPFLAGS = -I$(top_srcdir)/include -I$(top_srcdir)/tests/unit/embed \
+	$(CMOCKA_CFLAGS)
+EMBED_TEST_LIBS = libweir.la $(CMOCKA_LIBS)
+EMBED_TEST_COMMON = \
+	tests/unit/embed/embed_test.c \
+	tests/unit/embed/embed_test.h
+
 check_PROGRAMS += tests/unit/embed/test_embed
 TESTS += tests/unit/embed/test_embed
-# Against the library as others link it: only what weir.h promises is there.
-tests_unit_embed_test_embed_CPPFLAGS = -I$(top_srcdir)/include $(CMOCKA_CFLAGS)
-tests_unit_embed_test_embed_LDADD = libweir.la $(CMOCKA_LIBS)
-tests_unit_embed_test_embed_SOURCES = tests/unit/embed/test_embed.c
+tests_unit_embed_test_embed_CPPFLAGS = $(EMBED_TEST_CPPFLAGS)
+tests_unit_embed_test_embed_LDADD = $(EMBED_TEST_LIBS)
+tests_unit_embed_test_embed_SOURCES = \
+	tests/unit/embed/test_embed.c $(EMBED_TEST_COMMON)
+
+check_PROGRAMS += tests/unit/embed/test_reading
+TESTS += tests/unit/embed/test_reading
+tests_unit_embed_test_reading_CPPFLAGS = $(EMBED_TEST_CPPFLAGS)
+tests_unit_embed_test_reading_LDADD = $(EMBED_TEST_LIBS)
+tests_unit_embed_test_reading_SOURCES = \
+	tests/unit/embed/test_reading.c $(EMBED_TEST_COMMON)
+
+check_PROGRAMS += tests/unit/embed/test_stream
+TESTS += tests/unit/embed/test_stream
+tests_unit_embed_test_stream_CPPFLAGS = $(EMBED_TEST_CPPFLAGS)
+tests_unit_embed_test_stream_LDADD = $(EMBED_TEST_LIBS)
+tests_unit_embed_test_stream_SOURCES = \
+	tests/unit/embed/test_stream.c $(EMBED_TEST_COMMON)
+
+check_PROGRAMS += tests/unit/embed/test_sinks
+TESTS += tests/unit/embed/test_sinks
+tests_unit_embed_test_sinks_CPPFLAGS = $(EMBED_TEST_CPPFLAGS)
+tests_unit_embed_test_sinks_LDADD = $(EMBED_TEST_LIBS)
+tests_unit_embed_test_sinks_SOURCES = \
+	tests/unit/embed/test_sinks.c $(EMBED_TEST_COMMON)
 
 check_PROGRAMS += contrib/examples/ledger
 contrib_examples_ledger_LDADD = libweir.la

@@ -1,65 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* The embedding API over a real store: what weir.h promises. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
-#include <weir/weir.h>
+#include "embed_test.h"
 
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#define S(lit) ((struct weir_str){(lit), sizeof(lit) - 1})
-
-static char folder[200];
-
-static int
-setup(void **state)
-{
-	const char *tmp = getenv("TMPDIR");
-
-	snprintf(folder, sizeof(folder), "%s/weir-embed-XXXXXX",
-		 tmp != NULL ? tmp : "/tmp");
-	(void)state;
-	return mkdtemp(folder) ? 0 : -1;
-}
-
-static int
-teardown(void **state)
-{
-	char cmd[240];
-
-	(void)state;
-	snprintf(cmd, sizeof(cmd), "rm -rf '%s'", folder);
-	return system(cmd) ? -1 : 0;
-}
-
-static struct weir *
-open_store(const struct weir_options *o)
-{
-	struct weir_err err = {0};
-	struct weir *w = NULL;
-
-	if (weir_open(&w, folder, o, &err))
-		fail_msg("open: %s", err.msg);
-	return w;
-}
-
-static struct weir_event
-event(const char *id, const char *payload)
-{
-	return (struct weir_event){
-		.aggregate_type = S("account"),
-		.aggregate_id = {id, strlen(id)},
-		.event_type = S("changed"),
-		.payload = {payload, strlen(payload)},
-		.expected_version = WEIR_ANY_VERSION,
-	};
-}
 
 static void
 append_read_state(void **state)
@@ -188,9 +135,8 @@ submit(void **state)
 	assert_int_equal(weir_submit(w, ev, 1, 0, say, &said, NULL), 0);
 	assert_int_equal(weir_submit(w, ev, 3, 0, say, &said, NULL), 0);
 	ev[0].expected_version = WEIR_NONE;
-	assert_int_equal(weir_submit(w, ev, 2, WEIR_SUBMIT_NOWAIT, say, &said,
-				     NULL),
-			 0);
+	assert_int_equal(
+		weir_submit(w, ev, 2, WEIR_SUBMIT_NOWAIT, say, &said, NULL), 0);
 	assert_int_equal(weir_submit(w, ev, 0, 0, say, &said, NULL),
 			 WEIR_EINPUT);
 	ev[0].expected_version = WEIR_ANY_VERSION;
@@ -256,16 +202,124 @@ follow_from_another_handle(void **state)
 }
 
 static void
-missing_store(void **state)
+opening(void **state)
 {
-	struct weir_options ro = {.read_only = true};
-	struct weir_err err = {0};
-	struct weir *w = NULL;
+	const struct weir_options there = {.must_exist = true};
+	const struct weir_options at_once = {.lock_wait_us = -1};
+	const struct weir_options soon = {.lock_wait_us = 1000};
+	char text[20];
+	struct weir *w = NULL, *other = NULL;
+	const char *kept_at = "";
 
 	(void)state;
-	assert_int_equal(weir_open(&w, folder, &ro, &err), WEIR_ENOTFOUND);
-	assert_non_null(strstr(err.msg, folder));
+	refused(weir_open(&w, folder, &there, &err), WEIR_ENOTFOUND, folder);
+	refused(weir_open(&w, folder, &(struct weir_options){.read_only = true},
+			  &err),
+		WEIR_ENOTFOUND, folder);
 	assert_null(w);
+	refused(weir_open(&w, "", NULL, &err), WEIR_EINPUT, "name");
+	refused(weir_open(&w, NULL, NULL, &err), WEIR_EINPUT, "folder");
+	w = open_store(NULL);
+	snprintf(text, sizeof(text), "process %d", (int)getpid());
+	refused(weir_open(&other, folder, &at_once, &err), WEIR_EUNREACH, text);
+	refused(weir_open(&other, folder, &soon, &err), WEIR_EUNREACH, text);
+	assert_null(other);
+	assert_string_equal(weir_dir(w), folder);
+	assert_int_equal(weir_cut_bytes(w, &kept_at), 0);
+	assert_null(kept_at);
+	other = open_reading();
+	assert_memory_equal(weir_store_id(w), weir_store_id(other), 16);
+	weir_close(other);
+	weir_close(w);
+	w = open_store(&there);
+	weir_close(w);
+	weir_close(NULL);
+	assert_int_equal(strncmp(weir_version(), "0.", 2), 0);
+}
+
+/* ---- groups -------------------------------------------------------------- */
+
+static void
+group(void **state)
+{
+	struct weir *w = open_store(NULL);
+	struct weir_event one = event("a", "1"), bad = event("b", "{"),
+			  two[2] = {event("c", "2"), event("d", "3")},
+			  none = event("a", "4");
+	struct weir_receipt got[3];
+	struct weir_err why[2] = {{0}, {0}};
+	struct weir_part parts[] = {
+		{.events = &one, .n = 1, .receipts = &got[0]},
+		{.events = &bad, .n = 1, .err = &why[0]},
+		{.events = two, .n = 2, .receipts = &got[1]},
+		{.events = &none, .n = 1, .err = &why[1]},
+		{.events = two, .n = 0},
+		{.events = &one, .n = 1},
+	};
+	struct weir *ro;
+
+	(void)state;
+	none.expected_version = WEIR_NONE;
+	ok(weir_commit_group(w, parts, 6, &err));
+	assert_int_equal(parts[0].code, 0);
+	assert_int_equal(parts[1].code, WEIR_EINPUT);
+	assert_int_equal(why[0].sequence, 1);
+	assert_int_equal(parts[2].code, 0);
+	assert_int_equal(parts[3].code, WEIR_ECONFLICT);
+	assert_int_equal(why[1].version, 1);
+	assert_int_equal(parts[4].code, WEIR_EINPUT);
+	assert_int_equal(parts[5].code, 0);
+	assert_int_equal(got[0].sequence, 1);
+	assert_int_equal(got[1].sequence, 2);
+	assert_int_equal(got[2].sequence, 3);
+	assert_int_equal(weir_last(w), 4);
+	ok(weir_commit_group(w, parts, 0, &err));
+
+	/* What is wrong with the call refuses all of it. */
+	parts[2].n = WEIR_COMMIT_RECORDS_MAX + 1;
+	refused(weir_commit_group(w, parts, 3, &err), WEIR_EINPUT, "commit 3");
+	assert_int_equal(parts[0].code, WEIR_EINPUT);
+	assert_int_equal(parts[2].code, WEIR_EINPUT);
+	assert_int_equal(weir_last(w), 4);
+	ro = open_reading();
+	refused(weir_commit_group(ro, parts, 2, &err), WEIR_EDENIED,
+		"read-only");
+	assert_int_equal(parts[1].code, WEIR_EDENIED);
+	assert_non_null(strstr(why[0].msg, "read-only"));
+	weir_close(ro);
+	weir_close(w);
+}
+
+/* More parts than go to the store at once. */
+static void
+large_group(void **state)
+{
+	enum {
+		PARTS = 10000
+	};
+	struct weir *w = open_store(NULL);
+	struct weir_part *parts = calloc(PARTS, sizeof(*parts));
+	struct weir_receipt *got = calloc(PARTS, sizeof(*got));
+	struct weir_event ev = event("a", "1"), bad = event("a", "?");
+
+	(void)state;
+	assert_true(parts && got);
+	for (int i = 0; i < PARTS; i++)
+		parts[i] = (struct weir_part){.events = i % 1000 == 999 ? &bad
+									: &ev,
+					      .n = 1,
+					      .receipts = &got[i]};
+	ok(weir_commit_group(w, parts, PARTS, &err));
+	for (int i = 0; i < PARTS; i++) {
+		assert_int_equal(parts[i].code,
+				 i % 1000 == 999 ? WEIR_EINPUT : 0);
+		if (parts[i].code == 0)
+			assert_int_equal(got[i].version, i - i / 1000 + 1);
+	}
+	assert_int_equal(weir_last(w), PARTS - PARTS / 1000);
+	weir_close(w);
+	free(parts);
+	free(got);
 }
 
 int
@@ -280,7 +334,9 @@ main(void)
 		cmocka_unit_test_setup_teardown(submit, setup, teardown),
 		cmocka_unit_test_setup_teardown(follow_from_another_handle,
 						setup, teardown),
-		cmocka_unit_test_setup_teardown(missing_store, setup, teardown),
+		cmocka_unit_test_setup_teardown(opening, setup, teardown),
+		cmocka_unit_test_setup_teardown(group, setup, teardown),
+		cmocka_unit_test_setup_teardown(large_group, setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("embed", tests, NULL, NULL);
