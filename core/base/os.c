@@ -18,6 +18,7 @@
 #include <linux/futex.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/random.h>
@@ -50,6 +51,12 @@ static void *
 real_mmap(size_t n, int prot, int flags, int fd, off_t at)
 {
 	return mmap(NULL, n, prot, flags, fd, at);
+}
+
+static void *
+real_mmap_over(void *p, size_t n, int prot, int flags, int fd, off_t at)
+{
+	return mmap(p, n, prot, flags | MAP_FIXED, fd, at);
 }
 
 /* No FUTEX_PRIVATE_FLAG: the word may lie in a page that processes share. */
@@ -90,6 +97,12 @@ real_pipe(int fds[2])
 	return pipe2(fds, O_CLOEXEC | O_NONBLOCK);
 }
 
+static int
+real_eventfd(void)
+{
+	return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+}
+
 static ssize_t
 real_getdents(int fd, void *buf, size_t n)
 {
@@ -114,6 +127,7 @@ static const struct os real = {
 	.mkdir = mkdir,
 	.flock = flock,
 	.mmap = real_mmap,
+	.mmap_over = real_mmap_over,
 	.munmap = munmap,
 	.futex_wait = real_futex_wait,
 	.futex_wake = real_futex_wake,
@@ -124,6 +138,7 @@ static const struct os real = {
 	.getcwd = getcwd,
 	.pipe = real_pipe,
 	.poll = poll,
+	.eventfd = real_eventfd,
 };
 
 static const struct os *current = &real;

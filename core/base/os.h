@@ -39,6 +39,9 @@ struct os {
 	int (*mkdir)(const char *path, mode_t mode);
 	int (*flock)(int fd, int op);
 	void *(*mmap)(size_t n, int prot, int flags, int fd, off_t at);
+	/* In place of what is mapped at p (MAP_FIXED). */
+	void *(*mmap_over)(void *p, size_t n, int prot, int flags, int fd,
+			   off_t at);
 	int (*munmap)(void *p, size_t n);
 	/* FUTEX_WAIT / FUTEX_WAKE on a word shared between processes; timeout
 	 * NULL waits for ever. */
@@ -52,6 +55,7 @@ struct os {
 	char *(*getcwd)(char *buf, size_t n);
 	int (*pipe)(int fds[2]); /* adds CLOEXEC and NONBLOCK */
 	int (*poll)(struct pollfd *fds, nfds_t n, int timeout_ms);
+	int (*eventfd)(void); /* of 0; adds CLOEXEC and NONBLOCK */
 };
 
 /* The table in use. os_set is for tests, before other threads run; NULL puts

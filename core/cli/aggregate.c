@@ -29,8 +29,8 @@ session_open(struct cli *c, struct session *x, struct weir_err *err)
 
 	if (rc != 0)
 		return rc;
-	x->r = reader_new(x->s);
-	x->side = reader_new(x->s);
+	x->r = reader_new_mapped(x->s);
+	x->side = reader_new_mapped(x->s);
 	return x->r != NULL && x->side != NULL ? 0 : err_nomem(err);
 }
 

@@ -206,8 +206,8 @@ run_export(struct cli *c, struct weir_err *err)
 	if (rc == 0)
 		rc = cli_open_read(c, &x.s, err);
 	if (rc == 0) {
-		x.r = reader_new(x.s);
-		x.side = reader_new(x.s);
+		x.r = reader_new_mapped(x.s);
+		x.side = reader_new_mapped(x.s);
 		if (x.r == NULL || x.side == NULL)
 			rc = err_nomem(err);
 	}

@@ -143,8 +143,8 @@ run_tail(struct cli *c, struct weir_err *err)
 		rc = cli_open_read(c, &t.s, err);
 	if (rc != 0)
 		return rc;
-	t.r = reader_new(t.s);
-	t.side = reader_new(t.s);
+	t.r = reader_new_mapped(t.s);
+	t.side = reader_new_mapped(t.s);
 	if (t.r == NULL || t.side == NULL)
 		rc = err_nomem(err);
 	if (rc == 0 && from != 0)

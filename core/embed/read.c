@@ -64,7 +64,7 @@ weir_reader_open(struct weir_reader **out, struct weir *w, struct weir_err *err)
 	if (!r)
 		return err_nomem(err);
 	r->w = w;
-	r->reader = reader_new(w->store);
+	r->reader = reader_new_mapped(w->store);
 	if (!r->reader) {
 		mem_free(r);
 		return err_nomem(err);

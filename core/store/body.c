@@ -407,15 +407,25 @@ int
 frame_decode(struct record_view *v, const uint8_t *p, size_t n,
 	     const uint8_t store[16], uint64_t position, const char **why)
 {
-	unsigned flags;
-	size_t local;
-
 	*why = "frame has an impossible length";
 	if (n < FRAME_LOCAL || frame_length(p) != n)
 		return -1;
 	*why = "frame CRC does not agree";
 	if (get_u32(p + 4) !=
 	    crc32c(format_seed(store, position), p + 8, n - 8))
+		return -1;
+	return frame_parse(v, p, n, position, why);
+}
+
+int
+frame_parse(struct record_view *v, const uint8_t *p, size_t n,
+	    uint64_t position, const char **why)
+{
+	unsigned flags;
+	size_t local;
+
+	*why = "frame has an impossible length";
+	if (n < FRAME_LOCAL || frame_length(p) != n)
 		return -1;
 	*why = "frame contradicts itself";
 	flags = get_u16(p + 12);

@@ -53,6 +53,10 @@ size_t frame_length(const uint8_t *p);
 int frame_decode(struct record_view *v, const uint8_t *p, size_t n,
 		 const uint8_t store[16], uint64_t position, const char **why);
 
+/* The same without looking at its CRC, for who checked its group's. */
+int frame_parse(struct record_view *v, const uint8_t *p, size_t n,
+		uint64_t position, const char **why);
+
 /* The payload and body hashes of a view's fields. */
 void record_payload_hash(uint8_t out[RECORD_DIGEST],
 			 const struct record_view *v);

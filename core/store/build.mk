@@ -39,4 +39,6 @@ core_libcore_la_SOURCES += \
 	core/store/segment.c \
 	core/store/segment.h \
 	core/store/store.c \
-	core/store/store.h
+	core/store/store.h \
+	core/store/watch.c \
+	core/store/watch.h

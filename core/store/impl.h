@@ -40,7 +40,10 @@ struct store {
 	bool failed;
 	char failure[200]; /* why */
 	int lock_fd;
-	struct live live;
+	struct live live;  /* its page stays where it is once it is there */
+	_Atomic uint64_t followed; /* the page's generation that was taken in,
+				    * or 0 */
+	_Atomic int64_t renew_at;  /* when to look at the page's file again */
 	struct tail tail;
 	uint64_t synced;   /* all before this position is synced */
 	uint64_t epoch;
@@ -51,6 +54,7 @@ struct store {
 	struct reader *own; /* the committer's */
 	struct pending *pending; /* the same */
 	const struct committer *committer;
+	struct watcher *watcher; /* watch.c's; NULL: not begun. Under mu */
 	struct filler *filler; /* NULL: not begun, or impossible */
 	uint64_t fill_after;   /* bytes still to be written before it begins */
 	uint64_t cut_bytes;
@@ -72,6 +76,19 @@ struct store {
 int recover_open(struct store *s, struct weir_err *err);
 /* A reader takes in what was published since. work is held. */
 int recover_follow(struct store *s, struct weir_err *err);
+
+/* ---- store.c ------------------------------------------------------------ */
+
+/* The futex word of the live page as it is now: true, if there is a page. A
+ * writer's stays mapped, and asking must not wait for its sync. */
+bool store_word(struct store *s, uint32_t *seen);
+/* The last sequence that is committed, taken in or not. 0 or a code. */
+int store_published(struct store *s, uint64_t *last);
+
+/* ---- watch.c ------------------------------------------------------------ */
+
+/* Ends the thread that serves the watches and makes them readable. */
+void watch_close_store(struct store *s);
 
 /* ---- append.c: work is held -------------------------------------------- */
 

@@ -2,8 +2,8 @@
 /*
  * Open segments, and the walk over groups.
  *
- * 1. seg[i]->number is i + 1; an entry never changes once it is there, so a
- *    borrowed segment is good until journal_fini.
+ * 1. seg[i]->number is i + 1; an entry never changes once it is there but for
+ *    its map, so a borrowed segment is good until journal_fini.
  * 2. The walk looks at a group only whole and in memory: header CRC, body CRC,
  *    chain value, first sequence and synced_before, before anybody takes it.
  */
@@ -144,6 +144,27 @@ journal_used(struct journal *j, const struct segment **out, uint64_t number,
 	return rc;
 }
 
+int
+journal_map(struct journal *j, const uint8_t **p, uint64_t *n, uint64_t number,
+	    struct weir_err *err)
+{
+	const struct segment *seg = NULL;
+	int rc = journal_used(j, &seg, number, err);
+
+	if (rc != 0)
+		return rc;
+	pthread_mutex_lock(&j->mu);
+	struct segment *s = j->seg[number - 1];
+	if (s->map == NULL)
+		rc = segment_map(s, j->folder, err);
+	if (rc == 0) {
+		*p = s->map;
+		*n = s->mapped;
+	}
+	pthread_mutex_unlock(&j->mu);
+	return rc;
+}
+
 /* ---- tail --------------------------------------------------------------- */
 
 void
@@ -232,6 +253,7 @@ struct walk {
 	struct journal *j;
 	struct tail *t;
 	struct buf *window;
+	uint64_t limit; /* nothing from there on is read, or 0 */
 	uint64_t window_segment, window_at;
 	const struct segment *seg;
 };
@@ -247,8 +269,12 @@ look(struct walk *w, const uint8_t **p, size_t *have, uint64_t at, size_t n,
 	if (w->window_segment != w->t->segment || at < w->window_at
 	    || at + n > w->window_at + b->len) {
 		size_t want = n > READ_BYTES ? n : READ_BYTES;
-		if (want > w->t->size - at)
-			want = (size_t)(w->t->size - at);
+		uint64_t most = w->t->size - at;
+		if (position_segment(w->limit) == w->t->segment
+		    && position_offset(w->limit) - at < most)
+			most = position_offset(w->limit) - at;
+		if (want > most)
+			want = (size_t)most;
 		if (want < n)
 			want = n;
 		buf_clear(b);
@@ -379,7 +405,7 @@ journal_walk(struct journal *j, struct tail *t, struct stopped *s,
 	     uint64_t limit, struct buf *window, journal_fn *fn, void *cookie,
 	     struct weir_err *err)
 {
-	struct walk w = {.j = j, .t = t, .window = window};
+	struct walk w = {.j = j, .t = t, .window = window, .limit = limit};
 	struct group g;
 	int rc;
 

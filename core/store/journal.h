@@ -16,7 +16,8 @@ struct journal {
 	const char *folder;
 	const uint8_t *store;
 	bool writing;
-	pthread_mutex_t mu; /* guards seg, nseg; an open file stays open */
+	/* guards seg, nseg, maps; an open file stays open, a map mapped */
+	pthread_mutex_t mu;
 	struct segment **seg; /* seg[i] is number i + 1 */
 	size_t nseg;
 	uint64_t first_bytes, max_bytes;
@@ -36,6 +37,12 @@ int journal_segment(struct journal *j, const struct segment **out,
 /* The same for one that is known to be in use, or WEIR_EDAMAGE. */
 int journal_used(struct journal *j, const struct segment **out, uint64_t number,
 		 struct weir_err *err);
+
+/* The same, mapped: its first *n bytes at *p. They stay there until
+ * journal_fini. A file that is cut short afterwards raises SIGBUS in who reads
+ * what is gone. */
+int journal_map(struct journal *j, const uint8_t **p, uint64_t *n,
+		uint64_t number, struct weir_err *err);
 
 /* The usual size of a segment's file. */
 uint64_t journal_size(const struct journal *j, uint64_t number);

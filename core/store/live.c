@@ -96,10 +96,35 @@ live_open(struct live *l, const char *path, bool writing, struct weir_err *err)
 		goto out;
 	}
 	l->page = p;
+	l->device = st.st_dev;
+	l->file = st.st_ino;
 	boot_id(l->boot);
 out:
 	os_close(fd);
 	return rc;
+}
+
+bool
+live_renew(struct live *l, const char *path)
+{
+	struct stat st;
+	bool done = false;
+
+	if (os()->stat(path, &st) != 0 || st.st_size < (off_t)PAGE
+	    || (st.st_dev == l->device && st.st_ino == l->file))
+		return false;
+	int fd = os_open(path, O_RDONLY, 0, NULL);
+	if (fd < 0)
+		return false;
+	if (os()->fstat(fd, &st) == 0 && st.st_size >= (off_t)PAGE
+	    && os()->mmap_over(l->page, PAGE, PROT_READ, MAP_SHARED, fd, 0)
+		    != MAP_FAILED) {
+		l->device = st.st_dev;
+		l->file = st.st_ino;
+		done = true;
+	}
+	os_close(fd);
+	return done;
 }
 
 void
@@ -108,6 +133,13 @@ live_close(struct live *l)
 	if (l->page != NULL)
 		os()->munmap(l->page, PAGE);
 	l->page = NULL;
+}
+
+uint64_t
+live_generation(const struct live *l)
+{
+	return atomic_load_explicit(word64(l, GENERATION),
+				    memory_order_acquire);
 }
 
 static uint32_t
@@ -197,7 +229,7 @@ live_publish(struct live *l, const struct live_state *s)
 	fill_slot(l, s);
 	atomic_fetch_add_explicit((_Atomic uint32_t *)(void *)(l->page + WORD),
 				  1, memory_order_release);
-	os()->futex_wake((uint32_t *)(void *)(l->page + WORD), INT_MAX);
+	live_wake(l);
 }
 
 void
@@ -238,6 +270,12 @@ live_wait(const struct live *l, uint32_t seen, int64_t timeout_us)
 
 	os()->futex_wait((const uint32_t *)(const void *)(l->page + WORD), seen,
 			 &t);
+}
+
+void
+live_wake(const struct live *l)
+{
+	os()->futex_wake((uint32_t *)(void *)(l->page + WORD), INT_MAX);
 }
 
 void

@@ -24,6 +24,7 @@ struct live_state {
 struct live {
 	uint8_t *page;	/* NULL: not mapped */
 	char boot[36];	/* this boot's id, or zeros */
+	uint64_t device, file; /* of the mapped one */
 };
 
 /* Maps the page if it is there and belongs to the store. A reader that finds
@@ -31,6 +32,13 @@ struct live {
 int live_open(struct live *l, const char *path, bool writing,
 	      struct weir_err *err);
 void live_close(struct live *l);
+
+/* A reader's: when another file has come under that name, maps it in place of
+ * the page (true), where every thread sees it. */
+bool live_renew(struct live *l, const char *path);
+
+/* Changes whenever something is published; never 0 once something was. */
+uint64_t live_generation(const struct live *l);
 
 /* What the page says: true when it is whole and of this store. *this_boot
  * tells whether it was written since the machine started. Any thread. */
@@ -46,6 +54,8 @@ void live_publish(struct live *l, const struct live_state *s);
 /* Waits until the page changes from what `seen` was, at most timeout_us. */
 uint32_t live_word(const struct live *l);
 void live_wait(const struct live *l, uint32_t seen, int64_t timeout_us);
+/* Wakes who waits, in whatever process, though nothing was published. */
+void live_wake(const struct live *l);
 
 /* Sleeps; for a reader that has no page to wait on. */
 void live_sleep(int64_t us);

@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Reading with pread through a window of the reader's own, so that no view
- * depends on what other threads do.
+ * depends on what other threads do; or in the journal's maps.
  *
- * 1. Nothing at or behind the committed end is ever kept in the window: it may
- *    change.
+ * 1. Nothing at or behind the committed end is ever looked at or kept in the
+ *    window: it may change. last and end are from one look, so what is not
+ *    behind last is before end; they only grow.
  * 2. place is the frame that comes next in forward reading, or 0: unknown.
+ * 3. Every record that is given was covered by a CRC: its frame's, or in
+ *    forward reading of a map its whole group's (sound), which is faster. When
+ *    a group's does not agree its frames are checked one by one, so that the
+ *    bad one is named.
  */
 #include "store/reader.h"
 
@@ -20,12 +25,25 @@
 #define WINDOW_NEAR (4u << 10)
 #define WINDOW_FAR  (128u << 10)
 #define WINDOW_MAX  (GROUP_EXTENT_MAX + WINDOW_FAR)
+/* A larger group leaves the cache before its frames are come to. */
+#define SOUND_MOST (512u << 10)
+
+struct map {
+	const uint8_t *p; /* NULL: not asked for yet */
+	uint64_t n;
+};
 
 struct reader {
 	struct store *s;
+	uint64_t last, end; /* committed, when it was last asked */
+	bool mapped;
+	struct map *map; /* by segment number */
+	size_t nmap;
 	struct buf window;
 	uint64_t window_at; /* position of its first byte; 0: empty */
 	bool forward;
+	bool stream; /* forward, one after the other */
+	bool sound;  /* the CRC of place's group agrees */
 	uint64_t wanted; /* the next sequence */
 	uint64_t place;	 /* its frame */
 	uint64_t place_sequence;
@@ -45,23 +63,121 @@ reader_new(struct store *s)
 	return r;
 }
 
+struct reader *
+reader_new_mapped(struct store *s)
+{
+	struct reader *r = reader_new(s);
+
+	if (r != NULL)
+		r->mapped = true;
+	return r;
+}
+
 void
 reader_free(struct reader *r)
 {
 	if (r == NULL)
 		return;
+	mem_free(r->map);
 	buf_fini(&r->window);
 	mem_free(r);
 }
 
 static void
-committed(struct reader *r, uint64_t *last, uint64_t *end)
+ask_committed(struct reader *r)
 {
 	pthread_mutex_lock(&r->s->mu);
-	*last = r->s->last;
-	*end = r->s->end;
+	r->last = r->s->last;
+	r->end = r->s->end;
 	pthread_mutex_unlock(&r->s->mu);
 }
+
+static int
+astray(struct reader *r, uint64_t position, struct weir_err *err)
+{
+	return journal_damage(&r->s->journal, err, position,
+			      "what should stand here leads past the end of "
+			      "the journal");
+}
+
+/* How far one may look in a position's segment: *room is the offset where what
+ * is committed ends, or its size. */
+static bool
+has_room(const struct reader *r, uint64_t *room, uint64_t position,
+	 uint64_t size, size_t n)
+{
+	uint64_t at = position_offset(position);
+
+	*room = position_segment(r->end) == position_segment(position)
+		? position_offset(r->end)
+		: size;
+	return position < r->end && at < *room && n <= *room - at;
+}
+
+/* ---- maps --------------------------------------------------------------- */
+
+static int
+take_map(struct reader *r, uint64_t number, struct weir_err *err)
+{
+	if (number >= r->nmap) {
+		size_t n = (size_t)number + 16;
+		struct map *map = mem_resize(r->map, n * sizeof(*map));
+		if (map == NULL)
+			return err_nomem(err);
+		memset(map + r->nmap, 0, (n - r->nmap) * sizeof(*map));
+		r->map = map;
+		r->nmap = n;
+	}
+	if (r->map[number].p != NULL)
+		return 0;
+	return journal_map(&r->s->journal, &r->map[number].p,
+			   &r->map[number].n, number, err);
+}
+
+/* The slow part of looking into a map: what is committed now, a new map, and
+ * what is wrong. */
+static int
+extend_map(struct reader *r, uint64_t position, size_t n, struct weir_err *err)
+{
+	const struct segment *seg = NULL;
+	uint64_t number = position_segment(position), room;
+	int rc;
+
+	ask_committed(r);
+	if (number == 0 || position >= r->end)
+		return astray(r, position, err);
+	rc = journal_used(&r->s->journal, &seg, number, err);
+	if (rc == 0)
+		rc = take_map(r, number, err);
+	if (rc != 0)
+		return rc;
+	if (!has_room(r, &room, position, seg->size, n))
+		return astray(r, position, err);
+	if (position_offset(position) + n > r->map[number].n)
+		return journal_damage(&r->s->journal, err,
+				      position_of(number, r->map[number].n),
+				      "the file ends here");
+	return 0;
+}
+
+static int
+look_mapped(struct reader *r, const uint8_t **p, uint64_t position, size_t n,
+	    struct weir_err *err)
+{
+	uint64_t number = position_segment(position), room;
+
+	if (number >= r->nmap || r->map[number].p == NULL
+	    || !has_room(r, &room, position, r->map[number].n, n)
+	    || position_offset(position) + n > r->map[number].n) {
+		int rc = extend_map(r, position, n, err);
+		if (rc != 0)
+			return rc;
+	}
+	*p = r->map[number].p + position_offset(position);
+	return 0;
+}
+
+/* ---- the window --------------------------------------------------------- */
 
 static int
 fill_window(struct reader *r, uint64_t position, size_t n,
@@ -69,22 +185,20 @@ fill_window(struct reader *r, uint64_t position, size_t n,
 {
 	const struct segment *seg = NULL;
 	size_t want = r->forward ? WINDOW_FAR : WINDOW_NEAR;
-	uint64_t last, end, room;
+	uint64_t room;
 	char path[SEGMENT_PATH];
 	int rc;
 
-	committed(r, &last, &end);
+	ask_committed(r);
+	if (position_segment(position) == 0 || position >= r->end)
+		return astray(r, position, err);
 	rc = journal_used(&r->s->journal, &seg, position_segment(position),
 			  err);
 	if (rc != 0)
 		return rc;
-	room = position_segment(end) == position_segment(position)
-		? end
-		: position_of(position_segment(position), seg->size);
-	if (position >= room || position >= end || n > room - position)
-		return journal_damage(&r->s->journal, err, position,
-				      "what should stand here leads past the "
-				      "end of the journal");
+	if (!has_room(r, &room, position, seg->size, n))
+		return astray(r, position, err);
+	room = position_of(position_segment(position), room);
 	if (want < n)
 		want = n;
 	if (want > room - position)
@@ -112,6 +226,8 @@ static int
 look(struct reader *r, const uint8_t **p, uint64_t position, size_t n,
      struct weir_err *err)
 {
+	if (r->mapped)
+		return look_mapped(r, p, position, n, err);
 	if (r->window_at == 0 || position < r->window_at
 	    || position + n > r->window_at + r->window.len) {
 		int rc = fill_window(r, position, n, err);
@@ -121,6 +237,8 @@ look(struct reader *r, const uint8_t **p, uint64_t position, size_t n,
 	*p = (const uint8_t *)r->window.data + (position - r->window_at);
 	return 0;
 }
+
+/* ---- frames ------------------------------------------------------------- */
 
 /* The length of the frame at a position. */
 static int
@@ -154,6 +272,31 @@ read_frame(struct reader *r, struct record_view *out, size_t *n,
 	return rc;
 }
 
+/* The next frame of a group whose CRC agrees. */
+static int
+read_sound(struct reader *r, struct record_view *out, size_t *n,
+	   struct weir_err *err)
+{
+	uint64_t left = r->group_end - r->place;
+	const uint8_t *p = r->map[position_segment(r->place)].p +
+		position_offset(r->place);
+	const char *why = "frame does not fit in its group";
+
+	*n = left >= FRAME_LOCAL ? frame_length(p) : 0;
+	if (*n == 0 || *n > left
+	    || frame_parse(out, p, *n, r->place, &why) != 0)
+		return journal_damage(&r->s->journal, err, r->place, why);
+	return 0;
+}
+
+static bool
+is_frame_place(uint64_t position)
+{
+	return position_segment(position) > 0
+		&& position_offset(position) >= SEGMENT_HEADER + GROUP_HEADER
+		&& position % 8 == 0;
+}
+
 int
 reader_at(struct reader *r, struct record_view *out, uint64_t position,
 	  struct weir_err *err)
@@ -161,9 +304,7 @@ reader_at(struct reader *r, struct record_view *out, uint64_t position,
 	size_t n = 0;
 
 	r->forward = false;
-	if (position_segment(position) == 0
-	    || position_offset(position) < SEGMENT_HEADER + GROUP_HEADER
-	    || position % 8 != 0)
+	if (!is_frame_place(position))
 		return err_set(err, WEIR_EUSAGE,
 			       "position %" PRIu64 " is none of a frame",
 			       position);
@@ -196,6 +337,26 @@ enter_group(struct reader *r, struct group_header *h, uint64_t *position,
 	}
 }
 
+/* Looks at the CRC of the whole group behind the one that was read. */
+static int
+check_group(struct reader *r, uint64_t position, const struct group_header *h,
+	    struct weir_err *err)
+{
+	const uint8_t *p = NULL;
+	int rc;
+
+	r->sound = false;
+	if (!r->mapped || !r->stream || h->extent > SOUND_MOST)
+		return 0;
+	rc = look(r, &p, position, h->extent, err);
+	if (rc == 0)
+		r->sound = format_body_crc(r->s->id, position, h->epoch,
+					   p + GROUP_HEADER,
+					   h->extent - GROUP_HEADER) ==
+			h->body_crc;
+	return rc;
+}
+
 static int
 next_group(struct reader *r, struct weir_err *err)
 {
@@ -204,6 +365,8 @@ next_group(struct reader *r, struct weir_err *err)
 	int rc;
 
 	rc = enter_group(r, &h, &position, err);
+	if (rc == 0)
+		rc = check_group(r, position, &h, err);
 	if (rc != 0)
 		return rc;
 	r->place = position + GROUP_HEADER;
@@ -236,6 +399,7 @@ begin_near(struct reader *r, uint64_t sequence, struct weir_err *err)
 	rc = enter_group(r, &h, &near.group, err);
 	if (rc != 0)
 		return rc;
+	r->sound = false;
 	r->place = near.frame;
 	r->place_sequence = near.sequence;
 	r->group_end = near.group + h.extent - GROUP_TRAILER;
@@ -280,20 +444,21 @@ reader_seek(struct reader *r, uint64_t sequence)
 	r->wanted = sequence > 0 ? sequence : 1;
 }
 
-int
-reader_next(struct reader *r, struct record_view *out, struct weir_err *err)
+static int
+next_record(struct reader *r, struct record_view *out, struct weir_err *err)
 {
-	uint64_t last, end;
 	size_t n = 0;
 	int rc;
 
-	committed(r, &last, &end);
-	if (r->wanted > last)
+	if (r->wanted > r->last)
+		ask_committed(r);
+	if (r->wanted > r->last)
 		return 0;
 	r->forward = true;
 	rc = locate(r, r->wanted, err);
 	if (rc == 0)
-		rc = read_frame(r, out, &n, r->place, err);
+		rc = r->sound ? read_sound(r, out, &n, err)
+			      : read_frame(r, out, &n, r->place, err);
 	if (rc == 0 && out->sequence != r->wanted)
 		rc = journal_damage(&r->s->journal, err, r->place,
 				    "another sequence should stand here");
@@ -308,6 +473,13 @@ reader_next(struct reader *r, struct record_view *out, struct weir_err *err)
 }
 
 int
+reader_next(struct reader *r, struct record_view *out, struct weir_err *err)
+{
+	r->stream = true;
+	return next_record(r, out, err);
+}
+
+int
 reader_sequence(struct reader *r, struct record_view *out, uint64_t sequence,
 		struct weir_err *err)
 {
@@ -315,7 +487,8 @@ reader_sequence(struct reader *r, struct record_view *out, uint64_t sequence,
 	int rc;
 
 	r->wanted = sequence;
-	rc = sequence > 0 ? reader_next(r, out, err) : 0;
+	r->stream = false;
+	rc = sequence > 0 ? next_record(r, out, err) : 0;
 	r->wanted = kept;
 	if (rc == 0)
 		return err_set(err, WEIR_ENOTFOUND,
@@ -326,24 +499,30 @@ reader_sequence(struct reader *r, struct record_view *out, uint64_t sequence,
 
 /* ---- one aggregate ------------------------------------------------------ */
 
-/* From a record of an aggregate down to version `version` of it. */
+/* From a record's position, of version `from`, down to that of version
+ * `version` of the same aggregate. No CRC is looked at on the way: the caller
+ * sees in the record whether it is the one. */
 static int
-descend(struct reader *r, struct record_view *v, uint64_t version,
+descend(struct reader *r, uint64_t *position, uint64_t from, uint64_t version,
 	struct weir_err *err)
 {
-	int rc = 0;
+	const uint8_t *p = NULL;
+	int rc;
 
-	while (rc == 0 && v->version > version) {
-		uint64_t below = v->version - lowbit(v->version);
-		bool far = below >= version;
-		uint64_t want = far ? below : v->version - 1;
-		uint64_t from = v->position;
-		rc = reader_at(r, v, far ? v->skip : v->prev, err);
-		if (rc == 0 && v->version != want)
-			rc = journal_damage(&r->s->journal, err, from,
-					    "prev or skip leads astray");
+	r->forward = false;
+	while (from > version) {
+		uint64_t below = from - lowbit(from);
+		uint64_t was = *position;
+		rc = look(r, &p, was, FRAME_LOCAL, err);
+		if (rc != 0)
+			return rc;
+		*position = get_u64(p + (below >= version ? 24 : 16));
+		from = below >= version ? below : from - 1;
+		if (!is_frame_place(*position) || *position >= was)
+			return journal_damage(&r->s->journal, err, was,
+					      "prev or skip leads astray");
 	}
-	return rc;
+	return 0;
 }
 
 int
@@ -361,8 +540,15 @@ reader_version(struct reader *r, struct record_view *out, struct weir_str type,
 			       "there is no version %" PRIu64
 			       ": the aggregate is at version %" PRIu64,
 			       version, head.version);
-	rc = reader_at(r, out, head.position, err);
-	return rc != 0 ? rc : descend(r, out, version, err);
+	rc = descend(r, &head.position, head.version, version, err);
+	if (rc == 0)
+		rc = reader_at(r, out, head.position, err);
+	if (rc == 0
+	    && (out->version != version || !str_eq(out->aggregate_type, type)
+		|| !str_eq(out->aggregate_id, id)))
+		rc = journal_damage(&r->s->journal, err, head.position,
+				    "another record should stand here");
+	return rc;
 }
 
 int
@@ -451,9 +637,9 @@ verify_record(struct reader *r, struct frontier *f, uint64_t position,
 	return rc;
 }
 
-int
-reader_verify(struct reader *r, uint8_t out[RECORD_DIGEST], uint64_t position,
-	      struct weir_err *err)
+static int
+verify(struct reader *r, uint8_t out[RECORD_DIGEST], uint64_t position,
+       struct weir_err *err)
 {
 	struct record_view v;
 	struct aggregate of;
@@ -484,5 +670,20 @@ reader_verify(struct reader *r, uint8_t out[RECORD_DIGEST], uint64_t position,
 		frontier_root(out, f);
 	mem_free(at);
 	mem_free(f);
+	return rc;
+}
+
+int
+reader_verify(struct reader *r, uint8_t out[RECORD_DIGEST], uint64_t position,
+	      struct weir_err *err)
+{
+	struct reader *own;
+	int rc;
+
+	if (!r->mapped)
+		return verify(r, out, position, err);
+	own = reader_new(r->s);
+	rc = own != NULL ? verify(own, out, position, err) : err_nomem(err);
+	reader_free(own);
 	return rc;
 }

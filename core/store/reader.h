@@ -4,8 +4,17 @@
 
 /*
  * Reading committed records. A reader belongs to one thread; several readers
- * of one store may work side by side while it is appended to. A view lives
- * until the reader's next call or reader_free.
+ * of one store may work side by side while it is appended to.
+ *
+ * There are two kinds. reader_new reads with pread into memory of its own: a
+ * view lives until the reader's next call or reader_free, and a file that is
+ * cut short under it is an error. reader_new_mapped maps the segments: what a
+ * view points to lies in the map, uncopied, and stays there until store_close;
+ * but a file that is cut short under it, or a disk that fails, raises SIGBUS in
+ * the thread that touches the bytes. Checking, recovery and runners use the
+ * first kind.
+ *
+ * Neither gives a record before the sync that made it durable.
  */
 
 #include "store/record.h"
@@ -14,6 +23,7 @@ struct store;
 struct reader;
 
 struct reader *reader_new(struct store *s); /* NULL: no memory */
+struct reader *reader_new_mapped(struct store *s);
 void reader_free(struct reader *r);
 
 /* The record at a frame position; its CRC is checked. */
@@ -46,8 +56,8 @@ int reader_chain(struct reader *r, uint64_t *out, uint64_t at, uint64_t from,
 int reader_root(struct reader *r, uint8_t out[RECORD_DIGEST],
 		uint64_t position, struct weir_err *err);
 
-/* The same recomputed from the stored bytes of all versions up to that one;
- * WEIR_EDAMAGE names the first record whose hash does not agree. */
+/* The same recomputed from the stored bytes of all versions up to that one,
+ * with pread; WEIR_EDAMAGE names the first record whose hash does not agree. */
 int reader_verify(struct reader *r, uint8_t out[RECORD_DIGEST],
 		  uint64_t position, struct weir_err *err);
 

@@ -493,11 +493,13 @@ recover_follow(struct store *s, struct weir_err *err)
 	struct live_state live = {0};
 	struct stopped stop = {0};
 	bool this_boot = false;
-	uint64_t limit = 0;
+	uint64_t limit = 0, generation = 0;
 	int rc;
 
 	if (s->live.page == NULL)
 		live_open(&s->live, s->live_path, false, NULL);
+	if (s->live.page != NULL)
+		generation = live_generation(&s->live);
 	if (live_read(&s->live, &live, &this_boot, s->id)) {
 		if (this_boot)
 			limit = live.end;
@@ -513,5 +515,7 @@ recover_follow(struct store *s, struct weir_err *err)
 							  stop.at)
 					    : tail_position(&s->tail),
 				    stop.why);
+	if (rc == 0 && limit != 0)
+		atomic_store(&s->followed, generation);
 	return rc;
 }

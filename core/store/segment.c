@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include "base/err.h"
 #include "base/os.h"
 
@@ -71,8 +72,36 @@ fail:
 void
 segment_close(struct segment *s)
 {
+	if (s->map != NULL)
+		os()->munmap((void *)(uintptr_t)s->map, (size_t)s->mapped);
+	s->map = NULL;
 	os_close(s->fd);
 	s->fd = -1;
+}
+
+int
+segment_map(struct segment *s, const char *folder, struct weir_err *err)
+{
+	char path[SEGMENT_PATH];
+	struct stat st;
+	uint64_t n;
+	void *p;
+
+	segment_path(path, folder, s->number);
+	if (os()->fstat(s->fd, &st) != 0)
+		return err_sys(err, "cannot look at %s", path);
+	n = (uint64_t)st.st_size < s->size ? (uint64_t)st.st_size : s->size;
+	if (n < SEGMENT_HEADER)
+		return err_set(err, WEIR_EDAMAGE,
+			       "%s is damaged at byte %" PRIu64
+			       ": the file ends here; restore it from a copy",
+			       path, n);
+	p = os()->mmap((size_t)n, PROT_READ, MAP_SHARED, s->fd, 0);
+	if (p == MAP_FAILED)
+		return err_sys(err, "cannot map %s", path);
+	s->map = p;
+	s->mapped = n;
+	return 0;
 }
 
 int

@@ -21,6 +21,8 @@ struct segment {
 	uint64_t length; /* of the file when it was opened */
 	int fd;
 	struct segment_header header;
+	const uint8_t *map; /* or NULL */
+	uint64_t mapped;    /* bytes of it */
 };
 
 enum segment_state {
@@ -38,6 +40,9 @@ int segment_open(struct segment *s, enum segment_state *state, const char **why,
 		 unsigned *at, const char *folder, uint64_t number,
 		 bool writing, const uint8_t store[16], struct weir_err *err);
 void segment_close(struct segment *s);
+
+/* Maps what the file holds of the segment, read-only, until segment_close. */
+int segment_map(struct segment *s, const char *folder, struct weir_err *err);
 
 /* Makes the file with `size` zeros in it, synced, with its folder. A file that
  * is there, not in use, is filled again from `from` on: what stands before is

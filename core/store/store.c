@@ -274,6 +274,7 @@ open_parts(struct store *s, const struct store_options *o,
 static void
 free_store(struct store *s)
 {
+	watch_close_store(s);
 	filler_free(s->filler);
 	queue_free(s->queue);
 	live_close(&s->live);
@@ -395,24 +396,53 @@ store_last(const struct store *s)
 	return last;
 }
 
+/* Microseconds of a clock that costs next to nothing and goes in steps of some
+ * milliseconds. */
+static int64_t
+coarse_now(void)
+{
+	struct timespec t;
+
+	if (os()->clock_gettime(CLOCK_MONOTONIC_COARSE, &t) != 0)
+		return 0;
+	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+/* Once a second: is it still the page that a writer would publish in? */
+static void
+renew_live(struct store *s, int64_t now)
+{
+	if (now < atomic_load(&s->renew_at))
+		return;
+	atomic_store(&s->renew_at, now + WAIT_US);
+	if (s->live.page != NULL && live_renew(&s->live, s->live_path))
+		atomic_store(&s->followed, 0);
+}
+
 int
 store_refresh(struct store *s, struct weir_err *err)
 {
+	uint64_t followed = atomic_load(&s->followed);
+	int64_t now;
 	int rc = 0;
 
 	if (s->writing)
 		return 0;
+	now = coarse_now();
+	if (followed != 0 && live_generation(&s->live) == followed
+	    && now < atomic_load(&s->renew_at))
+		return 0;
 	pthread_mutex_lock(&s->work);
-	if (!s->writing)
+	if (!s->writing) {
+		renew_live(s, now);
 		rc = recover_follow(s, err);
+	}
 	pthread_mutex_unlock(&s->work);
 	return rc;
 }
 
-/* The futex word of the live page as it is now: true, if there is a page. A
- * writer's stays mapped, and asking must not wait for its sync. */
-static bool
-live_seen(struct store *s, uint32_t *seen)
+bool
+store_word(struct store *s, uint32_t *seen)
 {
 	if (s->writing) {
 		*seen = live_word(&s->live);
@@ -426,6 +456,26 @@ live_seen(struct store *s, uint32_t *seen)
 }
 
 int
+store_published(struct store *s, uint64_t *last)
+{
+	struct live_state live;
+	bool this_boot = false, known = false;
+	int rc = 0;
+
+	if (!s->writing) {
+		pthread_mutex_lock(&s->work);
+		known = live_read(&s->live, &live, &this_boot, s->id)
+			&& this_boot;
+		pthread_mutex_unlock(&s->work);
+		if (!known)
+			rc = store_refresh(s, NULL);
+	}
+	if (rc == 0)
+		*last = known ? live.sequence : store_last(s);
+	return rc;
+}
+
+int
 store_wait(struct store *s, uint64_t sequence, int64_t timeout_us, int stop_fd,
 	   struct weir_err *err)
 {
@@ -434,7 +484,7 @@ store_wait(struct store *s, uint64_t sequence, int64_t timeout_us, int stop_fd,
 
 	for (;;) {
 		uint32_t seen;
-		bool mapped = live_seen(s, &seen);
+		bool mapped = store_word(s, &seen);
 		int rc = store_refresh(s, err);
 		if (rc != 0)
 			return rc;

@@ -287,10 +287,10 @@ record_fault(const struct truth *t, struct store *s,
 	return NULL;
 }
 
-const char *
-truth_fault(const struct truth *t, struct store *s, uint64_t *all)
+static const char *
+read_fault(const struct truth *t, struct store *s, struct reader *r,
+	   uint64_t *all)
 {
-	struct reader *r = reader_new(s);
 	static struct weir_err err;
 	const char *fault = NULL;
 	struct record_view v;
@@ -308,6 +308,15 @@ truth_fault(const struct truth *t, struct store *s, uint64_t *all)
 		fault = "acknowledged records are missing";
 	reader_free(r);
 	return fault;
+}
+
+const char *
+truth_fault(const struct truth *t, struct store *s, uint64_t *all)
+{
+	const char *fault = read_fault(t, s, reader_new(s), all);
+
+	return fault != NULL ? fault
+			     : read_fault(t, s, reader_new_mapped(s), all);
 }
 
 uint64_t
