@@ -1,8 +1,44 @@
 # SPDX-License-Identifier: MIT
-EXTRA_PROGRAMS += tests/bench/append
-tests_bench_append_CPPFLAGS = $(TEST_CPPFLAGS)
-tests_bench_append_LDADD = core/libcore.la $(CORE_LIBS)
-tests_bench_append_SOURCES = tests/bench/append.c
+# Benchmarks: built and run by `make bench` alone. tests/bench/README.md.
+EXTRA_DIST += tests/bench/README.md tests/bench/report.py
+BENCHES = tests/bench/append tests/bench/latency tests/bench/growth
+EXTRA_PROGRAMS += $(BENCHES)
+CLEANFILES += $(BENCHES)
+
+BENCH_FRAME = \
+	tests/bench/bench.c \
+	tests/bench/bench.h \
+	tests/bench/ours.c \
+	tests/bench/plain.c \
+	tests/bench/sides.h
+BENCH_LINK = libweir.la
+
+tests_bench_append_CPPFLAGS = -I$(top_srcdir)/include
+tests_bench_append_LDADD = $(BENCH_LINK)
+tests_bench_append_SOURCES = tests/bench/append.c $(BENCH_FRAME)
+if BENCH_LMDB
+tests_bench_append_CPPFLAGS += -DBENCH_LMDB
+tests_bench_append_LDADD += -llmdb
+tests_bench_append_SOURCES += tests/bench/lmdb.c
+endif
+if BENCH_SQLITE
+tests_bench_append_CPPFLAGS += -DBENCH_SQLITE
+tests_bench_append_LDADD += -lsqlite3
+tests_bench_append_SOURCES += tests/bench/sqlite.c
+endif
+if BENCH_ROCKSDB
+tests_bench_append_CPPFLAGS += -DBENCH_ROCKSDB
+tests_bench_append_LDADD += -lrocksdb
+tests_bench_append_SOURCES += tests/bench/rocksdb.c
+endif
+
+tests_bench_latency_CPPFLAGS = -I$(top_srcdir)/include
+tests_bench_latency_LDADD = $(BENCH_LINK)
+tests_bench_latency_SOURCES = tests/bench/latency.c $(BENCH_FRAME)
+
+tests_bench_growth_CPPFLAGS = -I$(top_srcdir)/include
+tests_bench_growth_LDADD = $(BENCH_LINK)
+tests_bench_growth_SOURCES = tests/bench/growth.c $(BENCH_FRAME)
 
 EXTRA_PROGRAMS += tests/bench/sinks
 tests_bench_sinks_CPPFLAGS = $(TEST_CPPFLAGS)
@@ -25,14 +61,23 @@ if SINK_HTTP
 tests_bench_sinks_CPPFLAGS += -DHAVE_CURL $(SINK_HTTP_CFLAGS)
 tests_bench_sinks_LDADD += $(SINK_HTTP_LIBS)
 endif
-CLEANFILES += tests/bench/append tests/bench/sinks
+CLEANFILES += tests/bench/sinks
 EXTRA_DIST += tests/bench/sinks.py
 
-# The folder decides which disk is measured.
-BENCH_FLAGS = -d .
+# BENCH=quick takes a minute or two, full many; the folder BENCH_DIR decides
+# which disk is measured.
+BENCH = usual
+BENCH_DIR = bench
+BENCH_FLAGS =
 
-bench: tests/bench/append
-	tests/bench/append$(EXEEXT) $(BENCH_FLAGS)
+bench: all $(BENCHES) tests/bench/sinks
+	@$(AM_TESTS_ENVIRONMENT) \
+	$(PYTHON3) $(srcdir)/tests/bench/report.py --mode '$(BENCH)' \
+		--dir '$(BENCH_DIR)' --out bench $(BENCH_FLAGS) \
+		$(BENCHES) $(srcdir)/tests/bench/sinks.py
+
+clean-local:
+	rm -rf bench
 
 # SINKS_FLAGS: see sinks.py.
 SINKS_FLAGS =

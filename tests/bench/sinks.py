@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """How fast each sink catches up, beside the barest code that does the same.
 
-    sinks.py [--records N] [--rounds R] [--folder F] [--json FILE] [SINK...]
+    sinks.py [--records N] [--rounds R] [--dir F] [--json FILE]
+             [--quick | --full] [SINK...]
 
 One store is made: ten fields a record, some 300 bytes of JSON, 100,000
 aggregates drawn at random. Each sink is then configured with batches of 5,000
@@ -14,8 +15,8 @@ in the same round. Figures are medians.
     tcp                 plain sends of as many bytes to the same peer
     http                a curl multi loop with as many requests under way
 
-The JSON file gets a line for each row of the table: name, figure, unit,
-baseline, ratio. WEIR_BUILD names the build.
+The JSON file gets a line for each row of the table, as README.md says.
+WEIR_BUILD names the build.
 """
 
 import argparse
@@ -39,6 +40,17 @@ BATCH = 5000
 PARALLEL = 8
 HTTP_RECORDS = 50000  # at most: a request each
 SAMPLE = 2000  # autocommitted upserts
+TARGETS = {
+    ("postgres", "batched upsert"): "ratio >= 0.5",
+    ("postgres", "upsert each"): "ratio >= 10",
+    ("sqlite", "batched upsert"): "ratio >= 0.5",
+    ("sqlite", "upsert each"): "ratio >= 5",
+    ("csv", "plain write"): "value >= 300000",
+    ("json", "plain write"): "value >= 300000",
+    ("log", "plain write"): "value >= 300000",
+    ("tcp", "plain send"): "value >= 300000",
+    ("http", "curl multi loop"): "ratio >= 0.6",
+}
 HELPER = os.path.join(run.BUILD or ".", "tests", "bench", "sinks")
 ENV = dict(
     os.environ,
@@ -211,28 +223,37 @@ class Bench:
         for name, values in theirs.items():
             base = statistics.median(values)
             self.show({
-                "name": "%s catch-up / %s" % (sink, name), "figure": figure,
-                "unit": "records/s", "baseline": base,
-                "ratio": figure / base,
+                "name": "%s catch-up" % sink, "unit": "records/s",
+                "value": figure, "value_min": min(ours),
+                "value_max": max(ours), "baseline_name": name,
+                "baseline": base, "ratio": figure / base,
+                "target": TARGETS[sink, name],
             })
 
     def show(self, row):
         self.rows.append(row)
         print(
             "%-36s %10.0f %10.0f %8.2f"
-            % (row["name"], row["figure"], row["baseline"], row["ratio"]),
+            % (row["name"] + " / " + row["baseline_name"], row["value"],
+               row["baseline"], row["ratio"]),
             flush=True,
         )
 
 
 def main():
     p = argparse.ArgumentParser(description="how fast sinks catch up")
-    p.add_argument("--records", type=int, default=200000)
-    p.add_argument("--rounds", type=int, default=3)
-    p.add_argument("--folder", default=".")
+    p.add_argument("--records", type=int)
+    p.add_argument("--rounds", type=int)
+    p.add_argument("--dir", dest="folder", default=".")
+    p.add_argument("--quick", action="store_true")
+    p.add_argument("--full", action="store_true")
     p.add_argument("--json", metavar="FILE")
     p.add_argument("sinks", nargs="*", metavar="SINK")
     args = p.parse_args()
+    args.records = args.records or (
+        20000 if args.quick else 1000000 if args.full else 200000
+    )
+    args.rounds = args.rounds or (1 if args.quick else 5 if args.full else 3)
     for name in args.sinks:
         if name not in SINKS:
             p.error("there is no sink %s" % name)
@@ -249,7 +270,7 @@ def main():
     finally:
         bench.close()
     if args.json:
-        with open(args.json, "w", encoding="utf-8") as f:
+        with open(args.json, "a", encoding="utf-8") as f:
             for row in bench.rows:
                 f.write(json.dumps(row) + "\n")
 
