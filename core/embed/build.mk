@@ -10,7 +10,8 @@ libweir_la_SOURCES = \
 	core/embed/read.c \
 	core/embed/sinkconf.c \
 	core/embed/sinks.c \
-	core/embed/stream.c
+	core/embed/stream.c \
+	core/embed/watch.c
 libweir_la_LIBADD = core/libcore.la $(CORE_LIBS)
 libweir_la_LDFLAGS = $(AM_LDFLAGS) -version-info 0:0:0 -no-undefined \
 	-export-symbols-regex '^weir_'

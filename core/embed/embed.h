@@ -15,9 +15,8 @@ struct record_draft;
 
 struct weir {
 	struct store *store;
-	bool writable;
-	/* guards refresh of a read-only store, and sinks */
-	pthread_mutex_t lock;
+	bool writable, unmapped;
+	pthread_mutex_t lock; /* guards sinks */
 	struct embed_sink *sinks;
 };
 

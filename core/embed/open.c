@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The embedding API: opening, closing, waiting. A struct weir is a struct
- * store and a lock.
- *
- * Invariant: store_refresh of a read-only store is called under w->lock only.
+ * store and its sinks.
  */
 #include "embed/embed.h"
 
@@ -42,6 +40,7 @@ weir_open(struct weir **out, const char *dir,
 		return rc;
 	}
 	w->writable = !o->read_only;
+	w->unmapped = o->unmapped;
 	pthread_mutex_init(&w->lock, NULL);
 	*out = w;
 	return 0;
@@ -79,14 +78,7 @@ weir_store_id(const struct weir *w)
 int
 embed_refresh(struct weir *w, struct weir_err *err)
 {
-	int rc;
-
-	if (w->writable)
-		return 0;
-	pthread_mutex_lock(&w->lock);
-	rc = store_refresh(w->store, err);
-	pthread_mutex_unlock(&w->lock);
-	return rc;
+	return w->writable ? 0 : store_refresh(w->store, err);
 }
 
 EXPORT uint64_t

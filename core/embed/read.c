@@ -64,7 +64,8 @@ weir_reader_open(struct weir_reader **out, struct weir *w, struct weir_err *err)
 	if (!r)
 		return err_nomem(err);
 	r->w = w;
-	r->reader = reader_new_mapped(w->store);
+	r->reader = w->unmapped ? reader_new(w->store)
+				: reader_new_mapped(w->store);
 	if (!r->reader) {
 		mem_free(r);
 		return err_nomem(err);
@@ -360,14 +361,23 @@ out:
 	return rc;
 }
 
+/* Not through the map: a bad file is to be named, not to raise a signal. */
 EXPORT int
 weir_verify(struct weir_reader *r, uint8_t root[32],
 	    struct weir_str aggregate_type, struct weir_str aggregate_id,
 	    struct weir_err *err)
 {
+	struct reader *own;
 	int rc = find_version(r, aggregate_type, aggregate_id, 0, err);
 
-	return rc ? rc : reader_verify(r->reader, root, r->view.position, err);
+	if (rc)
+		return rc;
+	own = reader_new(r->w->store);
+	if (!own)
+		return err_nomem(err);
+	rc = reader_verify(own, root, r->view.position, err);
+	reader_free(own);
+	return rc;
 }
 
 EXPORT int

@@ -35,6 +35,7 @@ extern "C" {
 struct weir;
 struct weir_reader;
 struct weir_stream;
+struct weir_watch;
 
 /* "0.1.0" */
 const char *weir_version(void);
@@ -47,6 +48,8 @@ struct weir_options {
 	bool must_exist;      /* do not make a store that is missing */
 	int64_t lock_wait_us; /* how long to wait for another writer; 0: 5 s,
 			       * -1: not at all */
+	bool unmapped; /* readers read into memory of their own: see
+			* struct weir_record */
 };
 
 /*
@@ -169,8 +172,14 @@ int weir_submit(struct weir *w, const struct weir_event *events, size_t n,
 
 /* ---- read ---------------------------------------------------------------- */
 
-/* A committed record. Its pointers live until the next call with the same
- * reader, or its end; payload is not aligned. */
+/*
+ * A committed record. Its strings point into the mapped journal, uncopied and
+ * unaligned, and stay there until weir_close; tags, the array, lives until the
+ * next call with the same reader. A journal file that somebody cuts short, or a
+ * disk that fails, raises SIGBUS where the bytes are touched; with the option
+ * `unmapped` that is an error instead, and the strings live only until the next
+ * call with the same reader.
+ */
 struct weir_record {
 	uint64_t sequence, version;
 	enum weir_op op;
@@ -236,6 +245,26 @@ int weir_head(struct weir *w, struct weir_head *out,
 uint64_t weir_last(struct weir *w);
 int weir_wait(struct weir *w, uint64_t sequence, int64_t timeout_us,
 	      struct weir_err *err);
+
+/*
+ * The same by a descriptor, for poll, epoll or any event loop. A watch that is
+ * armed makes its descriptor readable once the sequence is committed, by
+ * whatever process, and leaves it so until it is armed again; closing the store
+ * makes it readable, too. Nobody but weir_watch_arm reads it, and
+ * weir_watch_close closes it. Nothing is polled: one thread serves all watches
+ * of a struct weir, and sleeps.
+ *
+ * Typically: weir_next until it gives 0, arm for weir_tell, wait.
+ *
+ * A watch belongs to one thread at a time; its descriptor may be waited for in
+ * any.
+ */
+int weir_watch_open(struct weir_watch **out, struct weir *w,
+		    struct weir_err *err);
+int weir_watch_fd(const struct weir_watch *watch);
+int weir_watch_arm(struct weir_watch *watch, uint64_t sequence,
+		   struct weir_err *err);
+void weir_watch_close(struct weir_watch *watch); /* NULL is legal */
 
 /* The state of an aggregate at a version (0: the newest) as the JSON text of an
  * AggregateState, ended by NUL; free it with weir_free. */

@@ -3,6 +3,7 @@ EXTRA_DIST += \
 	tests/system/conftest.py \
 	tests/system/test_arrows.py \
 	tests/system/test_cli.py \
+	tests/system/test_embed.py \
 	tests/system/test_format.py \
 	tests/system/test_import.py \
 	tests/system/test_mirrors.py \

@@ -36,7 +36,23 @@ tests_unit_embed_test_sinks_LDADD = $(EMBED_TEST_LIBS)
 tests_unit_embed_test_sinks_SOURCES = \
 	tests/unit/embed/test_sinks.c $(EMBED_TEST_COMMON)
 
-check_PROGRAMS += contrib/examples/ledger
+check_PROGRAMS += tests/unit/embed/test_watch
+TESTS += tests/unit/embed/test_watch
+tests_unit_embed_test_watch_CPPFLAGS = $(EMBED_TEST_CPPFLAGS)
+tests_unit_embed_test_watch_LDADD = $(EMBED_TEST_LIBS)
+tests_unit_embed_test_watch_SOURCES = \
+	tests/unit/embed/test_watch.c $(EMBED_TEST_COMMON)
+endif
+
+# The examples: built by `make check`, and again by tests/system/test_embed.py
+# as a stranger would.
+check_PROGRAMS += \
+	contrib/examples/ledger \
+	contrib/examples/mirror \
+	contrib/examples/sensor
 contrib_examples_ledger_LDADD = libweir.la
 contrib_examples_ledger_SOURCES = contrib/examples/ledger.c
-endif
+contrib_examples_mirror_LDADD = libweir.la
+contrib_examples_mirror_SOURCES = contrib/examples/mirror.c
+contrib_examples_sensor_LDADD = libweir.la
+contrib_examples_sensor_SOURCES = contrib/examples/sensor.c
