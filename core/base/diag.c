@@ -23,11 +23,18 @@
 
 static const char *const names[] = {"error", "warn", "info", "debug", "trace"};
 static _Atomic int wanted = DIAG_WARN;
+static int out_fd = STDERR_FILENO;
 
 void
 diag_set_level(enum diag_level level)
 {
 	atomic_store_explicit(&wanted, (int)level, memory_order_relaxed);
+}
+
+void
+diag_set_fd(int fd)
+{
+	out_fd = fd;
 }
 
 bool
@@ -43,7 +50,7 @@ write_out(const char *p, size_t n)
 	int keep = errno;
 
 	while (n > 0) {
-		ssize_t put = os()->write(STDERR_FILENO, p, n);
+		ssize_t put = os()->write(out_fd, p, n);
 		if (put < 0 && errno == EINTR)
 			continue;
 		if (put <= 0)

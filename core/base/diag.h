@@ -3,7 +3,7 @@
 #define BASE_DIAG_H
 
 /*
- * Our own messages: one line each, to stderr (today), as
+ * Our own messages: one line each, to stderr (or diag_set_fd's), as
  * "weir: LEVEL: area: text". Thread-safe, never blocks on a lock held while
  * writing elsewhere, control characters escaped.
  */
@@ -14,6 +14,7 @@
 enum diag_level { DIAG_ERROR, DIAG_WARN, DIAG_INFO, DIAG_DEBUG, DIAG_TRACE };
 
 void diag_set_level(enum diag_level level); /* default DIAG_WARN */
+void diag_set_fd(int fd);		    /* before other threads run */
 bool diag_wants(enum diag_level level);
 void diag(enum diag_level level, const char *area, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));

@@ -15,17 +15,26 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <linux/close_range.h>
 #include <linux/futex.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
-#define ZEROS_LEN (64u << 10)
+#define ZEROS_LEN    (64u << 10)
+#define SPAWN_FDS    8
+#define OLD_FDS_MAX  4096 /* looked at where there is no close_range */
+#define SIGNALS_MAX  64
+#define EXEC_FAILED  127
 
 /* ---- the real calls ----------------------------------------------------- */
 
@@ -109,6 +118,117 @@ real_getdents(int fd, void *buf, size_t n)
 	return (ssize_t)syscall(SYS_getdents64, fd, buf, n);
 }
 
+static int
+real_memfd(const char *name)
+{
+	return memfd_create(name, MFD_CLOEXEC);
+}
+
+/* ---- starting a program: between fork and execve only calls that a signal
+ * handler may make ---- */
+
+/* Closes at execve everything from `first` on. */
+static void
+close_others(unsigned first)
+{
+	if (syscall(SYS_close_range, first, ~0u, CLOSE_RANGE_CLOEXEC) == 0)
+		return;
+	for (int fd = (int)first; fd < OLD_FDS_MAX; fd++)
+		(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
+}
+
+/* Puts the descriptors where they belong; report stays open above them. */
+static int
+place_fds(const struct os_spawn *s, int *report)
+{
+	int moved[SPAWN_FDS], n = (int)s->nfds;
+
+	/* all above the places first, so that no place is taken */
+	*report = fcntl(*report, F_DUPFD_CLOEXEC, n);
+	for (int i = 0; i < n; i++) {
+		moved[i] = fcntl(s->fds[i], F_DUPFD_CLOEXEC, n);
+		if (moved[i] < 0)
+			return -1;
+	}
+	for (int i = 0; i < n; i++) {
+		if (dup2(moved[i], i) < 0)
+			return -1;
+	}
+	close_others((unsigned)n);
+	return *report < 0 ? -1 : 0;
+}
+
+static void
+become(const struct os_spawn *s, pid_t parent, int report)
+{
+	struct sigaction plain = {.sa_handler = SIG_DFL};
+	sigset_t none;
+
+	for (int sig = 1; sig <= SIGNALS_MAX; sig++)
+		(void)sigaction(sig, &plain, NULL);
+	if (s->death_signal != 0 &&
+	    prctl(PR_SET_PDEATHSIG, s->death_signal) != 0)
+		goto failed;
+	if (s->death_signal != 0 && getppid() != parent)
+		_exit(EXEC_FAILED); /* it ended before prctl */
+	if (place_fds(s, &report) != 0)
+		goto failed;
+	sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	execve(s->path, s->argv, s->envp);
+failed:
+	(void)!write(report, &errno, sizeof(errno));
+	_exit(EXEC_FAILED);
+}
+
+/* What the child could not do, as an errno; 0 once execve took place. */
+static int
+failure_of(int report)
+{
+	int why = 0;
+	ssize_t n;
+
+	do
+		n = read(report, &why, sizeof(why));
+	while (n < 0 && errno == EINTR);
+	return n == (ssize_t)sizeof(why) ? why : 0;
+}
+
+static pid_t
+real_spawn(const struct os_spawn *s)
+{
+	pid_t pid, parent = getpid();
+	int report[2], why = 0;
+	sigset_t all, before;
+
+	if (s->nfds == 0 || s->nfds > SPAWN_FDS) {
+		errno = EINVAL;
+		return -1;
+	}
+	if (pipe2(report, O_CLOEXEC) != 0)
+		return -1;
+	/* a handler of ours must not run in the child */
+	sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
+	pid = fork();
+	if (pid == 0)
+		become(s, parent, report[1]);
+	if (pid < 0)
+		why = errno;
+	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+	close(report[1]);
+	if (pid > 0)
+		why = failure_of(report[0]);
+	close(report[0]);
+	if (pid > 0 && why != 0) {
+		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+			continue;
+		pid = -1;
+	}
+	errno = why;
+	return pid;
+}
+
 static const struct os real = {
 	.open = real_open,
 	.close = close,
@@ -139,6 +259,10 @@ static const struct os real = {
 	.pipe = real_pipe,
 	.poll = poll,
 	.eventfd = real_eventfd,
+	.spawn = real_spawn,
+	.waitpid = waitpid,
+	.kill = kill,
+	.memfd = real_memfd,
 };
 
 static const struct os *current = &real;

@@ -20,6 +20,18 @@
 
 struct weir_err;
 
+/* A program to be started. Its descriptors 0, 1, 2 ... are `fds`; it gets no
+ * other descriptor of ours, no blocked signal, and every signal as at the
+ * beginning of a program. */
+struct os_spawn {
+	const char *path;
+	char *const *argv, *const *envp; /* NULL-ended */
+	const int *fds;
+	size_t nfds;	  /* 1 to 8 */
+	int death_signal; /* sent to it when the thread that started it ends;
+			   * 0 none */
+};
+
 struct os {
 	int (*open)(const char *path, int flags,
 		    mode_t mode); /* adds CLOEXEC */
@@ -56,6 +68,11 @@ struct os {
 	int (*pipe)(int fds[2]); /* adds CLOEXEC and NONBLOCK */
 	int (*poll)(struct pollfd *fds, nfds_t n, int timeout_ms);
 	int (*eventfd)(void); /* of 0; adds CLOEXEC and NONBLOCK */
+	/* fork and execve: its pid, or -1 also when execve failed */
+	pid_t (*spawn)(const struct os_spawn *s);
+	pid_t (*waitpid)(pid_t pid, int *status, int options);
+	int (*kill)(pid_t pid, int sig);
+	int (*memfd)(const char *name); /* memfd_create, CLOEXEC */
 };
 
 /* The table in use. os_set is for tests, before other threads run; NULL puts
