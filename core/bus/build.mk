@@ -14,6 +14,8 @@ core_libcore_la_SOURCES += \
 	core/bus/loader.h \
 	core/bus/options.c \
 	core/bus/options.h \
+	core/bus/pulse.c \
+	core/bus/pulse.h \
 	core/bus/retry.c \
 	core/bus/retry.h \
 	core/bus/runner.c \
@@ -28,4 +30,8 @@ core_libcore_la_SOURCES += \
 	core/bus/sinkconf.h \
 	core/bus/sinkconf_check.c \
 	core/bus/sinkfiles.c \
-	core/bus/sinkfiles.h
+	core/bus/sinkfiles.h \
+	core/bus/supervisor.c \
+	core/bus/supervisor.h \
+	core/bus/supervisor_child.c \
+	core/bus/supervisor_int.h

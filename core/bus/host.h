@@ -12,11 +12,14 @@
 
 struct host;
 struct mapping;
+struct pulse;
 
 /* sink, plugin and mapping (may be NULL) are borrowed until host_free. */
 struct host *host_new(const char *sink, const struct weir_sink_plugin *plugin,
 		      const struct mapping *mapping); /* NULL: no memory */
 void host_free(struct host *h);
+/* What a plugin does with files through the host is told there; may be NULL. */
+void host_set_pulse(struct host *h, struct pulse *p);
 
 const struct weir_sink_host *host_table(const struct host *h);
 

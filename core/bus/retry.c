@@ -181,6 +181,21 @@ note_signal(int sig)
 }
 
 void
+retry_note(const char *path)
+{
+	struct stat st;
+	int fd;
+
+	if (os()->stat(path, &st) != 0 || st.st_size < (off_t)MARK_SLOT)
+		return;
+	fd = os_open(path, O_WRONLY, 0, NULL);
+	if (fd < 0)
+		return;
+	(void)os_pwrite_all(fd, path, "!", 1, MARK_SLOT - 2, NULL);
+	os_close(fd);
+}
+
+void
 retry_watch(void)
 {
 	static const int fatal[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT};

@@ -61,6 +61,10 @@ struct retry;
  * over, then end the process as ever. Tells a crash from a kill. */
 void retry_watch(void);
 
+/* The same note from outside, when the process that handed over is no more: it
+ * was killed because it hung. */
+void retry_note(const char *path);
+
 /* Opens (and makes) the file and reads both slots. */
 int retry_open(struct retry **out, const char *path, struct weir_err *err);
 void retry_close(struct retry *r);

@@ -28,7 +28,8 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-#define NOTICE_US 1000000
+#define NOTICE_US  1000000
+#define DELIVER_US 30000000
 
 /* ---- lock ------------------------------------------------------------------
  */
@@ -141,6 +142,8 @@ runner_new(struct runner **out, const struct runner_options *o,
 		r->o.batch_bytes = 4u << 20;
 	if (r->o.cache_bytes == 0)
 		r->o.cache_bytes = 64u << 20;
+	if (r->o.deliver_us == 0)
+		r->o.deliver_us = DELIVER_US;
 	snprintf(r->name, sizeof(r->name), "%s", o->name);
 	r->dir = mem_dup(o->store_dir, strlen(o->store_dir));
 	rc = r->dir != NULL ? paths_set(r, err) : err_nomem(err);

@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <weir/sink.h>
 
+struct pulse;
 struct runner;
 
 enum runner_state {
@@ -41,6 +42,9 @@ struct runner_status {
 	int64_t next_try_at;	/* real time, 0 when not waiting */
 	int64_t updated_at;
 	int pid;		/* of the runner, 0 when none holds the lock */
+	uint64_t restarts;	/* of a supervised runner; see supervisor.h */
+	int64_t ended_at;	/* when it ended last, 0: it never did */
+	char last_end[600];	/* and why */
 	char last_class[16];	/* "retry", "blocked" ... or "" */
 	char last_code[32];
 	char last_error[1024];
@@ -54,6 +58,8 @@ struct runner_options {
 	size_t batch_bytes;	/* 0: 4 MiB */
 	size_t cache_bytes;	/* state cache; 0: 64 MiB */
 	int stop_fd;		/* readable: stop; -1 none */
+	int64_t deliver_us;	/* a deliver may take so long; 0: 30 s */
+	struct pulse *pulse;	/* of a supervised one, else NULL */
 	bool skip_backoff;	/* leave at once when in back-off (--once and
 				 * after a write command) */
 };

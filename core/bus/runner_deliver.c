@@ -24,9 +24,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define DELIVER_US 30000000 /* a deliver may take so long */
-#define NEAR_US	   50000    /* a plugin may end so much before the deadline */
-#define EMPTY_US   1000000  /* a batch without records at most so often */
+#define NEAR_US	 50000	 /* a plugin may end so much before the deadline */
+#define EMPTY_US 1000000 /* a batch without records at most so often */
 
 int
 runner_save_cursor(struct runner *r, struct weir_err *err)
@@ -164,7 +163,7 @@ runner_hand_over(struct runner *r, struct weir_sink_batch *b,
 {
 	struct retry_mark none = {0};
 	struct weir_err err = {0};
-	int64_t deadline = clock_monotonic() + DELIVER_US;
+	int64_t deadline = clock_monotonic() + r->o.deliver_us;
 	int cls;
 
 	if (r->run_deadline != 0 && r->run_deadline < deadline)
@@ -177,7 +176,11 @@ runner_hand_over(struct runner *r, struct weir_sink_batch *b,
 	res->struct_size = sizeof(*res);
 	if (retry_put_mark(r->retry, mark, &err) != 0)
 		diag(DIAG_WARN, r->name, "no crash marker: %s", err.msg);
+	pulse_hold(r->o.pulse, b->nrecords);
+	pulse_enter(r->o.pulse, deadline);
 	cls = r->plugin->deliver(r->sink, b, res);
+	pulse_leave(r->o.pulse);
+	pulse_hold(r->o.pulse, 0);
 	(void)retry_put_mark(r->retry, &none, NULL);
 	host_clean(r->host, res);
 	if (cls < WEIR_SINK_OK || cls > WEIR_SINK_GONE) {
@@ -235,8 +238,10 @@ durable(struct runner *r, uint64_t *out, uint64_t through,
 	if (*out < through && r->plugin->flush != NULL) {
 		memset(res, 0, sizeof(*res));
 		res->struct_size = sizeof(*res);
-		cls = r->plugin->flush(r->sink, clock_monotonic() + DELIVER_US,
-				       res);
+		pulse_enter(r->o.pulse, 0);
+		cls = r->plugin->flush(
+			r->sink, clock_monotonic() + r->o.deliver_us, res);
+		pulse_leave(r->o.pulse);
 		host_clean(r->host, res);
 		if (cls != WEIR_SINK_OK)
 			return cls > WEIR_SINK_OK && cls <= WEIR_SINK_GONE
@@ -274,6 +279,7 @@ moved_on(struct runner *r, uint64_t sequence, struct weir_err *err)
 	if (n > 0)
 		r->cursor_at = recs[n - 1]->committed_at;
 	count_rate(r, n);
+	pulse_moved(r->o.pulse);
 	r->limit = 0;
 	if (r->cursor >= r->suspect) {
 		r->suspect = 0;

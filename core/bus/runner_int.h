@@ -8,6 +8,7 @@
 #include "bus/checkpoint.h"
 #include "bus/deadletter.h"
 #include "bus/host.h"
+#include "bus/pulse.h"
 #include "bus/retry.h"
 #include "bus/runner.h"
 #include "bus/sinkconf.h"

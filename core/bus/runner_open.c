@@ -55,8 +55,10 @@ runner_settings_load(struct runner *r, struct weir_err *err)
 	uint64_t mark_map = sinkfile_mark(r->path_map);
 	int rc = sinkconf_load(&conf, r->dir, r->name, err);
 
+	pulse_enter(r->o.pulse, 0); /* loading runs code of the plugin */
 	if (rc == 0)
 		rc = loader_find(&plugin, conf->plugin, err);
+	pulse_leave(r->o.pulse);
 	if (rc == 0)
 		rc = mapping_load(&mapping, r->dir, err);
 	if (rc != 0) {
@@ -83,8 +85,10 @@ runner_settings_load(struct runner *r, struct weir_err *err)
 void
 runner_shut(struct runner *r)
 {
+	pulse_enter(r->o.pulse, 0);
 	if (r->sink != NULL)
 		r->plugin->close(r->sink);
+	pulse_leave(r->o.pulse);
 	r->sink = NULL;
 	r->resumed = false;
 	r->suspect = r->limit = 0;
@@ -201,6 +205,7 @@ open_sink(struct runner *r, struct weir_err *err)
 	r->host = host_new(r->name, r->plugin, r->mapping);
 	if (r->host == NULL)
 		return err_nomem(err);
+	host_set_pulse(r->host, r->o.pulse);
 	rc = sinkconf_check(r->conf, r->plugin, &why);
 	if (rc == 0)
 		rc = sinkconf_settings(&r->settings, &r->nsettings, r->conf,
@@ -508,20 +513,26 @@ probe(struct runner *r, struct weir_err *err)
 				   : setup_failed(r, cls, &res, err);
 }
 
+/* Each calls the plugin once, so each has the time of a call. */
 int
 runner_ready(struct runner *r, struct weir_err *err)
 {
 	int rc = STEP_MORE;
 
+	pulse_enter(r->o.pulse, 0);
 	if (r->sink == NULL)
 		rc = open_sink(r, err);
+	pulse_more(r->o.pulse);
 	if (rc == STEP_MORE)
 		rc = reopen(r, err);
 	if (rc == STEP_MORE)
 		rc = probe(r, err);
+	pulse_more(r->o.pulse);
 	if (rc == STEP_MORE && !r->resumed)
 		rc = resume(r, err);
+	pulse_more(r->o.pulse);
 	if (rc == STEP_MORE && r->replay.active)
 		rc = replay_step(r, err);
+	pulse_leave(r->o.pulse);
 	return rc;
 }

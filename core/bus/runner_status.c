@@ -144,6 +144,35 @@ holder(const char *path)
 	return found;
 }
 
+/* What the supervisor keeps beside it. */
+static int
+read_restarts(struct runner_status *s, const char *path, struct weir_err *err)
+{
+	struct weir_str obj, v;
+	char *text = NULL;
+	size_t n = 0, len;
+	int rc;
+
+	if (!os_exists(path))
+		return 0;
+	rc = os_read_file(&text, &n, path, STATUS_MAX, err);
+	if (rc != 0)
+		return rc == WEIR_ENOTFOUND ? 0 : rc;
+	if (json_check((struct weir_str){text, n}, &obj, path, NULL) == 0 &&
+	    json_kind(obj) == WEIR_OBJECT) {
+		s->restarts = (uint64_t)get_i64(obj, "restarts");
+		s->ended_at = get_i64(obj, "ended_at");
+		if (json_get(obj, "last_end", &v) &&
+		    json_kind(v) == WEIR_STRING &&
+		    v.len < sizeof(s->last_end)) {
+			len = json_decode(s->last_end, v);
+			s->last_end[len] = '\0';
+		}
+	}
+	mem_free(text);
+	return 0;
+}
+
 static void
 merge_wait(struct runner_status *s, const struct retry_wait *w)
 {
@@ -170,6 +199,10 @@ read_files(struct runner_status *s, const char *store_dir, const char *name,
 
 	if (rc == 0)
 		rc = read_status(s, path, err);
+	if (rc == 0)
+		rc = sinkfile_path(path, store_dir, name, "restarts", err);
+	if (rc == 0)
+		rc = read_restarts(s, path, err);
 	if (rc == 0)
 		rc = sinkfile_path(path, store_dir, name, "attempts", err);
 	if (rc == 0)

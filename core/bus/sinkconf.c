@@ -433,7 +433,7 @@ static const struct {
 } sink_files[] = {
 	{"status", false}, {"status.new", false}, {"attempts", false},
 	{"replay", false}, {"cursor", true},	  {"dead-letters", true},
-	{"lock", false},
+	{"lock", false},     {"restarts", false}, {"restarts.new", false},
 };
 
 int

@@ -37,6 +37,7 @@ core_libcli_la_SOURCES = \
 	core/cli/sink.h \
 	core/cli/sink_dead.c \
 	core/cli/sink_run.c \
+	core/cli/sink_supervise.c \
 	core/cli/sinkview.c \
 	core/cli/sinkview.h \
 	core/cli/table.c \

@@ -132,6 +132,8 @@ run_list(struct cli *c, struct weir_err *err)
 /* ---- status ---------------------------------------------------------------
  */
 
+#define CELLS 10
+
 struct status_row {
 	struct sinkconf *conf;
 	struct runner_status st;
@@ -157,6 +159,12 @@ put_trouble(struct cli *c, const struct status_row *r)
 							       clock_now() +
 							       999999));
 	}
+	if (r->st.last_end[0] != '\0') {
+		str_show(text, sizeof(text), str_of(r->st.last_end));
+		buf_printf(&c->out, "\n%s: %s ago: %s\n", r->conf->name,
+			   sinkview_span(span, clock_now() - r->st.ended_at),
+			   text);
+	}
 	if (r->st.parked > 0)
 		buf_printf(&c->out,
 			   "\n%s: %" PRIu64 " parked; `weir sink dead-letters "
@@ -165,7 +173,8 @@ put_trouble(struct cli *c, const struct status_row *r)
 }
 
 static void
-status_cells(const struct status_row *r, const char **cells, char text[6][24])
+status_cells(const struct status_row *r, const char **cells,
+	     char text[CELLS - 3][24])
 {
 	const struct runner_status *st = &r->st;
 	uint64_t lag =
@@ -179,27 +188,31 @@ status_cells(const struct status_row *r, const char **cells, char text[6][24])
 		snprintf(text[2], 24, "-");
 	snprintf(text[3], 24, "%.0f", st->rate);
 	snprintf(text[4], 24, "%" PRIu64, st->parked);
+	snprintf(text[5], 24, "%d", st->pid);
+	if (st->pid == 0)
+		snprintf(text[5], 24, "-");
+	snprintf(text[6], 24, "%" PRIu64, st->restarts);
 	cells[0] = r->conf->name;
 	cells[1] = r->conf->plugin;
 	cells[2] = sinkview_state(st);
-	for (size_t i = 0; i < 5; i++)
+	for (size_t i = 0; i < CELLS - 3; i++)
 		cells[3 + i] = text[i];
 }
 
 static void
 print_status(struct cli *c, const struct status_row *rows, size_t n)
 {
-	static const char *const header[] = {"NAME",   "PLUGIN", "STATE",
-					     "CURSOR", "LAG",	 "BEHIND",
-					     "RATE/S", "PARKED"};
-	const char **cells = must_mem((n + 1) * 8 * sizeof(*cells));
-	char(*text)[6][24] = must_mem((n + 1) * sizeof(*text));
+	static const char *const header[CELLS] = {
+		"NAME",	  "PLUGIN", "STATE",  "CURSOR", "LAG",
+		"BEHIND", "RATE/S", "PARKED", "PID",	"RESTARTS"};
+	const char **cells = must_mem((n + 1) * CELLS * sizeof(*cells));
+	char(*text)[CELLS - 3][24] = must_mem((n + 1) * sizeof(*text));
 
 	memcpy(cells, header, sizeof(header));
 	for (size_t i = 0; i < n; i++)
-		status_cells(&rows[i], cells + 8 * (i + 1), text[i]);
+		status_cells(&rows[i], cells + CELLS * (i + 1), text[i]);
 	if (n > 0)
-		out_table(c, cells, 8, n + 1, 0xf8);
+		out_table(c, cells, CELLS, n + 1, 0x3f8);
 	for (size_t i = 0; i < n; i++)
 		put_trouble(c, &rows[i]);
 	mem_free(cells);
@@ -504,8 +517,11 @@ const struct cli_command sink_commands[] = {
 	 "Nothing is delivered.", NULL, one_operand, 0, run_test},
 	{"sink run", "deliver to all sinks, or to those named",
 	 "Runs until SIGINT or SIGTERM, and sees changed settings within a "
-	 "second; SIGHUP makes sinks open their files anew. With --once it "
-	 "exits 8 when a sink is behind in the end.",
+	 "second; SIGHUP makes sinks open their files anew. Each sink has a "
+	 "process of its own, which is started anew when it ends, hangs or "
+	 "holds too much memory; a single sink that is named is delivered to "
+	 "in this process. With --once all are, and it exits 8 when a sink is "
+	 "behind in the end.",
 	 run_options, any_operands, 0, sink_run},
 	{"sink pause", "stop delivering to sinks", NULL, NULL, some_operands, 0,
 	 run_pause},

@@ -16,6 +16,12 @@ int sink_named(struct cli *c, const char **dir, struct sinkconf **out,
 int sink_deliver(struct cli *c, const char *name, struct weir_err *err);
 
 int sink_run(struct cli *c, struct weir_err *err);  /* sink_run.c */
+
+/* sink_supervise.c: a process for each sink, or for those named. */
+int sink_supervise(struct cli *c, struct weir_err *err);
+/* This process when sink_supervise started it: *rc is as of sink_run. False
+ * when it did not. */
+bool sink_supervised(struct cli *c, int *rc, struct weir_err *err);
 int sink_dead(struct cli *c, struct weir_err *err); /* sink_dead.c */
 
 #endif

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * weir sink run: a thread for each sink. One that ends because it can't go on
- * (its settings, another process that delivers) is started anew after a while,
- * and sinks that are added later are found, until a signal comes. Settings
- * changes of a running sink are the runner's own business.
+ * weir sink run, in this process: a thread for the sink that is named, or with
+ * --once for each. One that ends because it can't go on (its settings, another
+ * process that delivers) is started anew after a while, until a signal comes.
+ * Settings changes of a running sink are the runner's own business. Everything
+ * else is sink_supervise's.
  *
  * Invariant: the main thread alone adds workers; `lock` guards runner, done, rc
  * and err of each.
@@ -35,6 +36,7 @@ struct worker {
 	bool once;
 	uint64_t through;
 	size_t cache_bytes;
+	int64_t deliver_us;
 	pthread_t thread;
 	struct runner *runner; /* while it delivers */
 	bool running, done;
@@ -89,6 +91,7 @@ deliver(struct worker *w, struct weir_err *err)
 				   .name = w->name,
 				   .cache_bytes = w->cache_bytes,
 				   .stop_fd = cli_stop_fd(),
+				   .deliver_us = w->deliver_us,
 				   .skip_backoff = w->once};
 	struct pollfd stop = {.fd = o.stop_fd, .events = POLLIN};
 	int64_t until = clock_monotonic() + AT_ONCE_US;
@@ -159,6 +162,7 @@ add(struct team *t, const char *name)
 	w->once = t->once;
 	w->through = t->through;
 	w->cache_bytes = config_u64(t->c->config, "memory_threshold");
+	w->deliver_us = (int64_t)config_u64(t->c->config, "deliver_timeout");
 	if (t->n > 0)
 		memcpy(more, t->workers, t->n * sizeof(*more));
 	mem_free(t->workers);
@@ -352,12 +356,16 @@ sink_run(struct cli *c, struct weir_err *err)
 	struct store *s = NULL;
 	int rc = cli_data_dir(c, &t.dir, err);
 
+	if (rc == 0 && sink_supervised(c, &rc, err))
+		return rc;
 	if (rc == 0)
 		rc = cli_open_read(c, &s, err);
 	if (rc != 0)
 		return rc;
 	t.through = store_last(s);
 	store_close(s);
+	if (!t.once && cli_count(c, "SINK") != 1)
+		return sink_supervise(c, err);
 	sigaction(SIGHUP, &hangup, NULL);
 	rc = run_team(&t, err);
 	if (rc == 0 && cli_stopped() == SIGINT)

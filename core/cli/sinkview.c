@@ -188,6 +188,9 @@ sinkview_status_json(struct buf *b, const struct sinkconf *conf,
 		buf_printf(b, "%d", st->pid);
 	else
 		buf_puts(b, "null");
+	buf_printf(b, ",\"restarts\":%" PRIu64, st->restarts);
+	put_time(b, "ended_at", st->ended_at);
+	put_text(b, "last_end", st->last_end);
 	put_time(b, "cursor_at", st->cursor_at);
 	put_time(b, "next_try_at", st->next_try_at);
 	put_time(b, "updated_at", st->updated_at);

@@ -8,4 +8,5 @@ EXTRA_DIST += \
 	tests/system/test_import.py \
 	tests/system/test_mirrors.py \
 	tests/system/test_quickstart.py \
-	tests/system/test_readme.py
+	tests/system/test_readme.py \
+	tests/system/test_supervisor.py

@@ -14,7 +14,8 @@
  *     partly   the records before a refused one are applied
  * and so do words in a record (the payload, with state the state): BAD is
  * refused, BUSY is RETRY, CRASH aborts, KILL
- * ends the process from outside, HANG waits for stop_fd or the deadline.
+ * ends the process from outside, HANG waits for stop_fd or the deadline, STUCK
+ * waits for ever, PRINT prints 20,000 lines, LEAK loses 96 MiB of memory.
  */
 #include <weir/sink.h>
 
@@ -229,6 +230,26 @@ asked_failure(struct fake *f)
 	return cls;
 }
 
+static void
+print_much(void)
+{
+	for (int i = 0; i < 10000; i++) {
+		printf("a line on standard output, number %d\n", i);
+		fprintf(stderr, "weir: error: other: a line that lies\n");
+	}
+	fflush(stdout);
+}
+
+static void
+lose_memory(void)
+{
+	static char *volatile lost;
+
+	lost = malloc(96u << 20);
+	if (lost != NULL)
+		memset(lost, 1, 96u << 20);
+}
+
 static int
 judge(struct fake *f, const struct weir_sink_batch *b,
       const struct weir_sink_record *r, struct weir_sink_result *res)
@@ -241,6 +262,12 @@ judge(struct fake *f, const struct weir_sink_batch *b,
 		abort();
 	if (says(r, "KILL"))
 		raise(SIGKILL);
+	while (says(r, "STUCK"))
+		pause();
+	if (says(r, "PRINT"))
+		print_much();
+	if (says(r, "LEAK"))
+		lose_memory();
 	if (says(r, "HANG")) {
 		struct pollfd p = {.fd = b->stop_fd, .events = POLLIN};
 		int64_t left =
