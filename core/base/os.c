@@ -30,11 +30,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define ZEROS_LEN    (64u << 10)
-#define SPAWN_FDS    8
-#define OLD_FDS_MAX  4096 /* looked at where there is no close_range */
-#define SIGNALS_MAX  64
-#define EXEC_FAILED  127
+#define ZEROS_LEN   (64u << 10)
+#define SPAWN_FDS   8
+#define OLD_FDS_MAX 4096 /* looked at where there is no close_range */
+#define SIGNALS_MAX 64
+#define EXEC_FAILED 127
 
 /* ---- the real calls ----------------------------------------------------- */
 
