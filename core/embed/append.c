@@ -12,6 +12,7 @@
  * for their answers is bounded. */
 #define GROUP_PARTS  4096u
 #define GROUP_EVENTS ((1u << 20) - 1)
+#define UNANSWERED   1 /* no code: the call ended before it */
 
 _Static_assert(WEIR_ANY_VERSION == EXPECT_ANY, "one meaning, two names");
 _Static_assert(WEIR_EXISTS == EXPECT_EXISTS, "one meaning, two names");
@@ -140,7 +141,7 @@ group_init(struct group *g, const struct weir_part *parts, size_t n,
 {
 	g->drafts = mem_resize(NULL, (events + 1) * sizeof(*g->drafts));
 	g->receipts = mem_resize(NULL, (events + 1) * sizeof(*g->receipts));
-	g->results = mem_new(n * sizeof(*g->results));
+	g->results = mem_resize(NULL, n * sizeof(*g->results));
 	g->first = mem_resize(NULL, (n + 1) * sizeof(*g->first));
 	if (!g->drafts || !g->receipts || !g->results || !g->first)
 		return WEIR_ENOMEM;
@@ -150,6 +151,7 @@ group_init(struct group *g, const struct weir_part *parts, size_t n,
 			draft_of(&g->drafts[g->first[i] + k],
 				 &parts[i].events[k]);
 		g->first[i + 1] = g->first[i] + parts[i].n;
+		g->results[i].code = UNANSWERED;
 	}
 	return 0;
 }
@@ -162,15 +164,18 @@ part_failed(struct weir_part *p, int code, const struct weir_err *err)
 		*p->err = *err;
 }
 
-/* Answers the parts of one call. */
+/* Answers the parts of one call, which gave rc. */
 static void
-group_out(struct weir_part *parts, size_t n, const struct group *g)
+group_out(struct weir_part *parts, size_t n, const struct group *g, int rc,
+	  const struct weir_err *err)
 {
 	for (size_t i = 0; i < n; i++) {
 		struct weir_part *p = &parts[i];
 
 		p->code = 0;
-		if (g->results[i].code != 0)
+		if (g->results[i].code == UNANSWERED)
+			part_failed(p, rc, err);
+		else if (g->results[i].code != 0)
 			part_failed(p, g->results[i].code, &g->results[i]);
 		for (size_t k = 0; p->code == 0 && p->receipts && k < p->n; k++)
 			receipt_out(&p->receipts[k],
@@ -202,7 +207,7 @@ group_commit(struct weir *w, struct weir_part *parts, size_t n, size_t events,
 	if (rc == 0) {
 		rc = store_commit_group(w->store, g.receipts, g.results,
 					g.drafts, g.first, n, err);
-		group_out(parts, n, &g);
+		group_out(parts, n, &g, rc, err);
 	} else {
 		err_nomem(err);
 		for (size_t i = 0; i < n; i++)

@@ -42,6 +42,18 @@ tests_unit_embed_test_watch_CPPFLAGS = $(EMBED_TEST_CPPFLAGS)
 tests_unit_embed_test_watch_LDADD = $(EMBED_TEST_LIBS)
 tests_unit_embed_test_watch_SOURCES = \
 	tests/unit/embed/test_watch.c $(EMBED_TEST_COMMON)
+
+# This one makes calls fail, so it is made of the same parts as the library.
+check_PROGRAMS += tests/unit/embed/test_faults
+TESTS += tests/unit/embed/test_faults
+tests_unit_embed_test_faults_CPPFLAGS = $(TEST_CPPFLAGS) \
+	-I$(top_srcdir)/tests/unit/embed -I$(top_srcdir)/tests/unit/store
+tests_unit_embed_test_faults_LDADD = core/embed/libembed.la $(TEST_LIBS)
+tests_unit_embed_test_faults_SOURCES = \
+	tests/unit/embed/test_faults.c $(EMBED_TEST_COMMON) \
+	$(STORE_TEST) \
+	tests/unit/store/disk.c \
+	tests/unit/store/disk.h
 endif
 
 # The examples: built by `make check`, and again by tests/system/test_embed.py

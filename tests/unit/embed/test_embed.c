@@ -158,6 +158,84 @@ submit(void **state)
 	weir_close(w);
 }
 
+/* What may be called within done. */
+struct inside {
+	struct weir *w;
+	pthread_mutex_t hold; /* done waits for it */
+	int append, group, read;
+	unsigned calls;
+	int again; /* submits so many more */
+};
+
+static void
+call_inside(void *cookie, int code, const struct weir_receipt *receipts,
+	    size_t n, const struct weir_err *err)
+{
+	struct inside *in = cookie;
+	struct weir_event ev = event("inside", "1");
+	struct weir_part part = {.events = &ev, .n = 1};
+	struct weir_reader *r = NULL;
+	struct weir_record rec;
+
+	(void)err;
+	(void)n;
+	pthread_mutex_lock(&in->hold);
+	in->calls++;
+	if (code == 0 && weir_reader_open(&r, in->w, NULL) == 0)
+		in->read = weir_read(r, &rec, receipts->sequence, NULL);
+	weir_reader_close(r);
+	in->append = weir_append(in->w, NULL, &ev, NULL);
+	in->group = weir_commit_group(in->w, &part, 1, NULL);
+	if (in->again > 0 && in->again-- > 0)
+		(void)weir_submit(in->w, &ev, 1, 0, call_inside, in, NULL);
+	pthread_mutex_unlock(&in->hold);
+}
+
+static void
+within_done(void **state)
+{
+	struct inside in = {.w = open_store(NULL),
+			    .hold = PTHREAD_MUTEX_INITIALIZER,
+			    .again = 2};
+	struct weir_event ev = event("a", "1");
+
+	(void)state;
+	pthread_mutex_lock(&in.hold);
+	ok(weir_submit(in.w, &ev, 1, 0, call_inside, &in, &err));
+	pthread_mutex_unlock(&in.hold);
+	ok(weir_wait(in.w, 3, A_WHILE, &err));
+	weir_close(in.w);
+	assert_int_equal(in.calls, 3);
+	assert_int_equal(in.read, 0);
+	assert_int_equal(in.append, WEIR_EUSAGE);
+	assert_int_equal(in.group, WEIR_EUSAGE);
+}
+
+/* While done does not return, what is submitted waits, up to a limit. */
+static void
+too_much_submitted(void **state)
+{
+	struct inside in = {.w = open_store(NULL),
+			    .hold = PTHREAD_MUTEX_INITIALIZER};
+	struct weir_event ev[64];
+	unsigned taken = 0;
+	int rc = 0;
+
+	(void)state;
+	for (size_t i = 0; i < 64; i++)
+		ev[i] = event("a", "1");
+	pthread_mutex_lock(&in.hold);
+	for (; rc == 0 && taken < 10000; taken += rc == 0)
+		rc = weir_submit(in.w, ev, 64, WEIR_SUBMIT_NOWAIT, call_inside,
+				 &in, NULL);
+	assert_int_equal(rc, WEIR_EUNREACH);
+	assert_in_range(taken, 100, 65536 / 64 + 1); /* or 32 MiB */
+	pthread_mutex_unlock(&in.hold);
+	ok(weir_submit(in.w, ev, 64, 0, call_inside, &in, &err));
+	weir_close(in.w);
+	assert_int_equal(in.calls, taken + 1);
+}
+
 static void *
 append_later(void *arg)
 {
@@ -334,6 +412,9 @@ main(void)
 		cmocka_unit_test_setup_teardown(submit, setup, teardown),
 		cmocka_unit_test_setup_teardown(follow_from_another_handle,
 						setup, teardown),
+		cmocka_unit_test_setup_teardown(within_done, setup, teardown),
+		cmocka_unit_test_setup_teardown(too_much_submitted, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(opening, setup, teardown),
 		cmocka_unit_test_setup_teardown(group, setup, teardown),
 		cmocka_unit_test_setup_teardown(large_group, setup, teardown),
