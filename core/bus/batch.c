@@ -51,6 +51,7 @@ struct batch {
 	size_t nparked, parked_cap;
 	uint64_t next; /* what rd reads next */
 	uint64_t from, through, scanned;
+	uint8_t through_hash[32];
 	bool at_end;
 };
 
@@ -479,6 +480,7 @@ scan(struct batch *b, uint64_t from, const struct batch_options *o,
 			return rc;
 		}
 		b->through = v.sequence;
+		memcpy(b->through_hash, v.hash, sizeof(b->through_hash));
 		if (!v.end_of_commit) {
 			if (!o->coalesce &&
 			    b->arena.bytes > HARD_TIMES * o->max_bytes)
@@ -521,6 +523,12 @@ uint64_t
 batch_through(const struct batch *b)
 {
 	return b->through;
+}
+
+const uint8_t *
+batch_through_hash(const struct batch *b)
+{
+	return b->through_hash;
 }
 
 bool

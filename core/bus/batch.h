@@ -57,6 +57,8 @@ int batch_wants(struct batch *b, uint64_t position, const struct sinkconf *c,
 		struct weir_err *err);
 
 uint64_t batch_through(const struct batch *b);
+/* Of the record batch_through, after a batch_build that found any. */
+const uint8_t *batch_through_hash(const struct batch *b);
 bool batch_at_end(const struct batch *b); /* nothing more is committed */
 size_t batch_bytes(const struct batch *b);
 size_t batch_count(const struct batch *b);

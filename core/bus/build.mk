@@ -21,6 +21,7 @@ core_libcore_la_SOURCES += \
 	core/bus/runner.c \
 	core/bus/runner.h \
 	core/bus/runner_admin.c \
+	core/bus/runner_cursor.c \
 	core/bus/runner_deliver.c \
 	core/bus/runner_int.h \
 	core/bus/runner_open.c \

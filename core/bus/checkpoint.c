@@ -22,6 +22,19 @@ get_u64(struct weir_str obj, const char *name, uint64_t *out)
 	       json_u64(out, v) == 0;
 }
 
+/* The hash, which a file of an older version lacks. */
+static bool
+get_hash(struct weir_str obj, uint8_t out[32])
+{
+	struct weir_str v;
+
+	if (!json_get(obj, "hash", &v))
+		return true;
+	if (json_kind(v) != WEIR_STRING || v.len != 66)
+		return false;
+	return str_unhex(out, (struct weir_str){v.data + 1, 64}, 32) == 0;
+}
+
 /* The file's object; *text is NULL and the result 0 when there is no file. */
 static int
 load(struct weir_str *obj, char **text, const char *path, struct weir_err *err)
@@ -66,7 +79,7 @@ checkpoint_load(struct checkpoint *out, const char *path, struct weir_err *err)
 	    id.len > sizeof(uuid) || !get_u64(obj, "sequence", &c.sequence) ||
 	    !get_u64(obj, "epoch", &c.epoch) ||
 	    !get_u64(obj, "parked", &c.parked) ||
-	    !get_u64(obj, "target", &c.target))
+	    !get_u64(obj, "target", &c.target) || !get_hash(obj, c.hash))
 		goto bad;
 	n = json_decode(uuid, id);
 	if (uuid_parse(c.store_id, (struct weir_str){uuid, n}) != 0)
@@ -78,8 +91,8 @@ bad:
 	mem_free(text);
 	return err_set(
 		err, WEIR_EDAMAGE,
-		"%s is damaged: store, sequence, epoch, parked or target is "
-		"missing; remove it to begin again",
+		"%s is damaged: store, sequence, hash, epoch, parked or target "
+		"is missing or odd; remove it to begin again",
 		path);
 }
 
@@ -88,17 +101,18 @@ checkpoint_save(const char *path, const char *sink, const struct checkpoint *c,
 		struct weir_err *err)
 {
 	struct buf b;
-	char uuid[37];
+	char uuid[37], hash[65];
 	int rc;
 
 	uuid_text(uuid, c->store_id);
+	str_hex(hash, c->hash, sizeof(c->hash));
 	buf_init(&b, FILE_MAX);
 	buf_printf(&b, "{\"store\":\"%s\",\"sink\":", uuid);
 	json_put_string(&b, str_of(sink));
 	buf_printf(&b,
-		   ",\"lane\":0,\"sequence\":%llu,\"epoch\":%llu,"
-		   "\"parked\":%llu,\"target\":%llu}\n",
-		   (unsigned long long)c->sequence,
+		   ",\"lane\":0,\"sequence\":%llu,\"hash\":\"%s\","
+		   "\"epoch\":%llu,\"parked\":%llu,\"target\":%llu}\n",
+		   (unsigned long long)c->sequence, hash,
 		   (unsigned long long)c->epoch, (unsigned long long)c->parked,
 		   (unsigned long long)c->target);
 	rc = b.failed ? err_nomem(err)

@@ -17,6 +17,7 @@ struct checkpoint {
 	bool found;
 	uint8_t store_id[16];
 	uint64_t sequence, epoch, parked;
+	uint8_t hash[32]; /* of the record `sequence`; zeros: not known */
 	uint64_t target; /* tells one target from another; see runner_open */
 };
 

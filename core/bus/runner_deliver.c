@@ -27,20 +27,6 @@
 #define NEAR_US	 50000	 /* a plugin may end so much before the deadline */
 #define EMPTY_US 1000000 /* a batch without records at most so often */
 
-int
-runner_save_cursor(struct runner *r, struct weir_err *err)
-{
-	struct checkpoint c = {
-		.sequence = r->cursor,
-		.epoch = r->epoch,
-		.parked = deadletters_count(r->dead),
-		.target = r->target,
-	};
-
-	memcpy(c.store_id, store_id(r->store), sizeof(c.store_id));
-	return checkpoint_save(r->path_cursor, r->name, &c, err);
-}
-
 /* ---- back-off --------------------------------------------------------------
  */
 
@@ -266,12 +252,21 @@ moved_on(struct runner *r, uint64_t sequence, struct weir_err *err)
 	const struct weir_sink_record *const *recs = batch_records(r->batch);
 	size_t n = batch_count(r->batch);
 	uint64_t before = r->cursor;
+	uint8_t hash[sizeof(r->cursor_hash)];
 	int rc;
 
-	r->cursor = sequence;
+	memcpy(hash, r->cursor_hash, sizeof(hash));
+	rc = runner_move(r, sequence,
+			 sequence == batch_through(r->batch)
+				 ? batch_through_hash(r->batch)
+				 : NULL,
+			 err);
+	if (rc != 0)
+		return rc;
 	rc = runner_holds(r) ? 0 : runner_save_cursor(r, err);
 	if (rc != 0) {
 		r->cursor = before; /* delivered again: at least once */
+		memcpy(r->cursor_hash, hash, sizeof(hash));
 		return rc;
 	}
 	while (n > 0 && recs[n - 1]->sequence > sequence)
@@ -479,6 +474,8 @@ runner_flow(struct runner *r, struct weir_err *err)
 		b.flags |= WEIR_BATCH_REPLAY_END;
 	b.attempt = (uint32_t)retry_wait(r->retry)->tries;
 	b.through_sequence = through;
+	memcpy(b.through_hash, batch_through_hash(r->batch),
+	       sizeof(b.through_hash));
 	b.parked = deadletters_count(r->dead);
 	b.nrecords = (uint32_t)batch_count(r->batch);
 	b.records = batch_records(r->batch);

@@ -51,6 +51,8 @@ struct runner {
 	bool resumed;	    /* cursor and epoch are known */
 	atomic_bool reopen; /* runner_reload was called */
 	uint64_t cursor, epoch;
+	uint8_t cursor_hash[32]; /* of the journal's record `cursor`, or zeros
+				  * when there is none */
 	uint64_t target; /* of the settings: see checkpoint.h */
 	int64_t cursor_at;
 	bool marker_done; /* the crash marker was looked at */
@@ -93,6 +95,17 @@ bool runner_holds(const struct runner *r);
 bool runner_coalesces(const struct runner *r);
 size_t runner_batch_records(const struct runner *r);
 
+/* runner_cursor.c */
+/* The hash of the journal's record; zeros when there is none. */
+int runner_hash_at(struct runner *r, uint8_t out[32], uint64_t sequence,
+		   struct weir_err *err);
+/* Moves the cursor in memory, with its hash, which is looked up when it is not
+ * known (NULL); untouched on failure. */
+int runner_move(struct runner *r, uint64_t sequence, const uint8_t *known,
+		struct weir_err *err);
+/* Writes the cursor file. */
+int runner_save_cursor(struct runner *r, struct weir_err *err);
+
 /* runner_deliver.c */
 int runner_flow(struct runner *r, struct weir_err *err); /* enum step */
 enum weir_sink_class runner_hand_over(struct runner *r,
@@ -103,7 +116,6 @@ enum weir_sink_class runner_hand_over(struct runner *r,
 int runner_fail(struct runner *r, enum weir_sink_class cls,
 		const struct weir_sink_result *res, struct weir_err *err);
 int runner_calm(struct runner *r, struct weir_err *err); /* all is well again */
-int runner_save_cursor(struct runner *r, struct weir_err *err);
 bool runner_stopping(const struct runner *r);
 int runner_park(struct runner *r, const struct weir_sink_record *rec,
 		const char *reason, const struct weir_sink_result *res,

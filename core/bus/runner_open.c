@@ -4,8 +4,9 @@
  * replay.
  *
  * Resume. The cursor comes from the plugin (HOLDS_CURSOR) or from the cursor
- * file. It has to name this store and lie within it; no cursor means to begin
- * at the configured sequence. The epoch is one above the highest seen, so an
+ * file. It has to name this store, lie within it and carry the hash that the
+ * journal's record of that sequence has (a copy of a store has the same name);
+ * no cursor means to begin at the configured sequence. The epoch is one above the highest seen, so an
  * older runner that still hangs somewhere is fenced off.
  */
 #include "bus/runner_int.h"
@@ -262,7 +263,42 @@ find_cursor(struct runner *r, struct checkpoint *out, struct weir_err *err)
 		.parked = c.parked,
 	};
 	memcpy(out->store_id, c.store_id, sizeof(out->store_id));
+	memcpy(out->hash, c.hash, sizeof(out->hash));
 	return STEP_MORE;
+}
+
+#define SHOWN_HASH 8 /* bytes of a hash in a message */
+
+/* Did the target get its last record from this journal? A cursor of a version
+ * that kept no hash is taken as it is. */
+static int
+check_hash(struct runner *r, const struct checkpoint *c, bool anew,
+	   struct weir_err *err)
+{
+	static const uint8_t none[sizeof(c->hash)];
+	char ours[2 * SHOWN_HASH + 1], theirs[2 * SHOWN_HASH + 1], store[37];
+	uint8_t hash[sizeof(c->hash)];
+	int rc = runner_hash_at(r, hash, c->sequence, err);
+
+	if (rc != 0)
+		return rc;
+	if (memcmp(c->hash, none, sizeof(none)) == 0 ||
+	    memcmp(c->hash, hash, sizeof(hash)) == 0)
+		return STEP_MORE;
+	str_hex(ours, hash, SHOWN_HASH);
+	str_hex(theirs, c->hash, SHOWN_HASH);
+	uuid_text(store, c->store_id);
+	return block(r,
+		     anew ? "this store and the one that filled the target are "
+			    "copies that went apart: write the target anew "
+			    "with `weir sink replay`, or give the sink another"
+			  : "this store and the one that filled the target are "
+			    "copies that went apart: empty the target, or give "
+			    "the sink another",
+		     err,
+		     "the target's cursor is at sequence %llu of store %s with "
+		     "hash %s, this store's record has hash %s",
+		     (unsigned long long)c->sequence, store, theirs, ours);
 }
 
 static int
@@ -312,7 +348,8 @@ check_cursor(struct runner *r, const struct checkpoint *c, struct weir_err *err)
 			"(epoch %llu, ours is %llu)",
 			(unsigned long long)c->epoch,
 			(unsigned long long)r->epoch);
-	return STEP_MORE;
+	return anew && r->replay.active ? STEP_MORE
+					: check_hash(r, c, anew, err);
 }
 
 /* What the end of that process weighs: a kill less than a crash. */
@@ -406,7 +443,9 @@ resume(struct runner *r, struct weir_err *err)
 		rc = check_cursor(r, &c, err);
 	if (rc != STEP_MORE)
 		return rc;
-	r->cursor = c.found ? c.sequence : r->conf->from - 1;
+	rc = runner_move(r, c.found ? c.sequence : r->conf->from - 1, NULL, err);
+	if (rc != 0)
+		return rc;
 	if (!c.found)
 		r->cursor_at = 0;
 	if (!runner_holds(r))
@@ -468,7 +507,9 @@ replay_step(struct runner *r, struct weir_err *err)
 		cls = r->plugin->rewind(r->sink, from, &res);
 	if (cls != WEIR_SINK_OK)
 		return setup_failed(r, cls, &res, err);
-	r->cursor = from - 1;
+	rc = runner_move(r, from - 1, NULL, err);
+	if (rc != 0)
+		return rc;
 	r->cursor_at = 0;
 	r->epoch++;
 	rc = runner_holds(r) ? 0 : runner_save_cursor(r, err);

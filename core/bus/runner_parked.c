@@ -72,6 +72,7 @@ hand_parked(struct runner *r, uint64_t dead, bool closes,
 		.epoch = r->epoch,
 	};
 
+	memcpy(b.through_hash, r->cursor_hash, sizeof(b.through_hash));
 	if (dead == r->crash_parked)
 		mark.crashes = r->crashes_parked;
 	if (b.nrecords == 1)

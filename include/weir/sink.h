@@ -288,6 +288,9 @@ struct weir_sink_batch {
 				    * record below the target's own cursor was
 				    * applied before and is left out, but for
 				    * REPLAY and PARKED */
+	uint8_t through_hash[32];  /* hash of the record through_sequence, to
+				    * store with it; the batch need not hold
+				    * that record. Zeros when it is 0 */
 	uint64_t parked;	   /* parked aggregates, to store with it */
 	int64_t deadline_us;	   /* on the host's monotonic clock */
 	int stop_fd;		   /* becomes readable when deliver should end */
@@ -305,6 +308,8 @@ struct weir_sink_cursor {
 	uint64_t sequence;
 	uint64_t epoch;
 	uint64_t parked;
+	uint8_t hash[32]; /* stored with sequence: tells a store from a copy of
+			   * it that went another way; zeros: not known */
 };
 
 /* What open is handed. Strings live until close. */
@@ -380,7 +385,8 @@ struct weir_sink_plugin {
 		    struct weir_sink_result *res);
 
 	/* A replay begins: the target's cursor goes back to before sequence
-	 * (1 for REWRITES); data already there stays until replaced. */
+	 * (1 for REWRITES) and its hash is forgotten; data already there stays
+	 * until replaced. */
 	int (*rewind)(void *sink, uint64_t sequence,
 		      struct weir_sink_result *res);
 

@@ -204,6 +204,7 @@ put_file(struct text *b, const struct file_entry *e)
 void
 filecursor_write(struct text *b, const struct file_cursor *c)
 {
+	static const uint8_t none[sizeof(c->hash)];
 	uint8_t hash[32];
 
 	text_puts(b, "weir-cursor 1\nstore ");
@@ -213,6 +214,11 @@ filecursor_write(struct text *b, const struct file_cursor *c)
 	text_putc(b, '\n');
 	put_number(b, "lane", c->lane);
 	put_number(b, "sequence", c->sequence);
+	if (memcmp(c->hash, none, sizeof(none)) != 0) {
+		text_puts(b, "hash ");
+		put_hash(b, c->hash);
+		text_putc(b, '\n');
+	}
 	put_number(b, "epoch", c->epoch);
 	put_number(b, "parked", c->parked);
 	for (size_t i = 0; i < c->nfiles; i++)
@@ -400,6 +406,8 @@ read_line(struct file_cursor *c, const struct weir_sink_host *host, char *line)
 	}
 	if (strcmp(word, "sequence") == 0)
 		return get_u64(&c->sequence, next_word(&rest)) ? 0 : -1;
+	if (strcmp(word, "hash") == 0)
+		return get_hash(c->hash, next_word(&rest)) ? 0 : -1;
 	if (strcmp(word, "epoch") == 0)
 		return get_u64(&c->epoch, next_word(&rest)) ? 0 : -1;
 	if (strcmp(word, "parked") == 0)

@@ -12,6 +12,7 @@
  *	sink NAME
  *	lane N
  *	sequence N		all records up to here are in the files
+ *	hash HEX		of that record; left out when unknown
  *	epoch N
  *	parked N
  *	file GENERATION LENGTH HEAD-LENGTH HEAD-SHA256 NAME
@@ -49,6 +50,7 @@ struct file_cursor {
 	char sink[64];
 	uint32_t lane;
 	uint64_t sequence, epoch, parked;
+	uint8_t hash[32]; /* zeros: not known */
 	struct file_entry *files;
 	size_t nfiles;
 	char **notes; /* words as they stand in the file */

@@ -229,6 +229,7 @@ files_resume(struct files *f, struct weir_sink_cursor *out,
 	out->sequence = f->c.sequence;
 	out->epoch = f->c.epoch;
 	out->parked = f->c.parked;
+	memcpy(out->hash, f->c.hash, sizeof(out->hash));
 	return WEIR_SINK_OK;
 }
 
@@ -452,9 +453,11 @@ files_commit(struct files *f, const struct weir_sink_batch *batch,
 	     struct weir_sink_result *res)
 {
 	const uint64_t was[3] = {f->c.sequence, f->c.epoch, f->c.parked};
+	uint8_t hash[sizeof(f->c.hash)];
 	size_t nopen = 0;
 	int class = WEIR_SINK_OK;
 
+	memcpy(hash, f->c.hash, sizeof(hash));
 	for (size_t i = 0; i < f->c.nfiles && class == WEIR_SINK_OK; i++)
 		if (f->c.files[i].touched)
 			class = finish_file(f, i, res);
@@ -462,8 +465,10 @@ files_commit(struct files *f, const struct weir_sink_batch *batch,
 		return class;
 	if (f->created && f->io->sync_folder(f->host->cookie, f->folder) != 0)
 		return files_fail_errno(res, "sync", f->folder);
-	if (batch->through_sequence > f->c.sequence)
+	if (batch->through_sequence >= f->c.sequence) {
 		f->c.sequence = batch->through_sequence;
+		memcpy(f->c.hash, batch->through_hash, sizeof(hash));
+	}
 	f->c.epoch = batch->epoch;
 	f->c.parked = batch->parked;
 	f->dirt = f->found ? DIRT_RESTORE : DIRT_RELOAD;
@@ -472,6 +477,7 @@ files_commit(struct files *f, const struct weir_sink_batch *batch,
 		f->c.sequence = was[0];
 		f->c.epoch = was[1];
 		f->c.parked = was[2];
+		memcpy(f->c.hash, hash, sizeof(hash));
 		return class;
 	}
 	f->dirt = DIRT_NONE;

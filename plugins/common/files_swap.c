@@ -201,6 +201,7 @@ files_adopt(struct files *f, struct files *from, struct weir_sink_result *res)
 	to.sequence = from->c.sequence;
 	to.epoch = from->c.epoch;
 	to.parked = from->c.parked;
+	memcpy(to.hash, from->c.hash, sizeof(to.hash));
 	files_close_all(f);
 	files_close_all(from);
 	filecursor_fini(&f->c, f->host);

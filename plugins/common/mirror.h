@@ -83,6 +83,8 @@ const char *mirror_source_name(enum column_source source);
  */
 
 void mirror_read_uuid(uint8_t out[16], const char *text);
+/* n bytes; zeros in place of what is missing. */
+void mirror_read_hex(uint8_t *out, size_t n, const char *text);
 
 /* Where a target was left. */
 struct mirror_stand {
@@ -93,12 +95,13 @@ struct mirror_stand {
 	uint64_t sequence;
 };
 
-/* Does a target with this cursor take the batch? OK: *store is the sequence
- * to write. BLOCKED: another store's, or a newer runner's. NOT_CONNECTED: the
+/* Does a target with this cursor take the batch? OK: store's sequence and
+ * hash are to be written. BLOCKED: another store's, or a newer runner's. NOT_CONNECTED: the
  * target is not where it was left, its cursor must be read again. */
 int mirror_check_cursor(const struct mirror_stand *s,
 			const struct weir_sink_cursor *c,
-			const struct weir_sink_batch *b, uint64_t *store,
+			const struct weir_sink_batch *b,
+			struct weir_sink_cursor *store,
 			struct weir_sink_result *res);
 
 /* ---- plans ------------------------------------------------------------------

@@ -112,23 +112,31 @@ hex_of(char c)
 }
 
 void
-mirror_read_uuid(uint8_t out[16], const char *text)
+mirror_read_hex(uint8_t *out, size_t n, const char *text)
 {
-	size_t n = 0;
+	size_t got = 0;
 
-	memset(out, 0, 16);
-	for (; text[0] != '\0' && n < 32; text++) {
+	memset(out, 0, n);
+	for (; text[0] != '\0' && got < 2 * n; text++) {
 		if (*text == '-')
 			continue;
-		out[n / 2] = (uint8_t)(out[n / 2] << 4 | (hex_of(*text) & 15));
-		n++;
+		out[got / 2] =
+			(uint8_t)(out[got / 2] << 4 | (hex_of(*text) & 15));
+		got++;
 	}
+}
+
+void
+mirror_read_uuid(uint8_t out[16], const char *text)
+{
+	mirror_read_hex(out, 16, text);
 }
 
 int
 mirror_check_cursor(const struct mirror_stand *s,
 		    const struct weir_sink_cursor *c,
-		    const struct weir_sink_batch *b, uint64_t *store,
+		    const struct weir_sink_batch *b,
+		    struct weir_sink_cursor *store,
 		    struct weir_sink_result *res)
 {
 	uint64_t at = c->found ? c->sequence : 0;
@@ -151,7 +159,10 @@ mirror_check_cursor(const struct mirror_stand *s,
 				  "%llu: it was replaced or restored",
 				  s->where, (unsigned long long)at,
 				  (unsigned long long)s->sequence);
-	*store = b->through_sequence > at ? b->through_sequence : at;
+	store->sequence = b->through_sequence > at ? b->through_sequence : at;
+	memcpy(store->hash,
+	       b->through_sequence >= at ? b->through_hash : c->hash,
+	       sizeof store->hash);
 	return WEIR_SINK_OK;
 }
 

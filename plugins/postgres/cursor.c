@@ -14,7 +14,8 @@
  * sink's own before another store's. */
 const char cursor_find_sql[] =
 	"SELECT (SELECT coalesce(max(revision), 0) FROM weir_columns), "
-	"c.store_id, c.sequence, c.epoch, c.parked, c.sink "
+	"c.store_id, c.sequence, c.epoch, c.parked, c.sink, "
+	"encode(c.hash, 'hex') "
 	"FROM (VALUES (1)) AS one(x) LEFT JOIN LATERAL (SELECT * FROM "
 	"weir_cursors WHERE (sink = $1 AND lane = $2::integer) OR "
 	"store_id <> $3::uuid "
@@ -23,23 +24,37 @@ const char cursor_find_sql[] =
 
 const char cursor_put_sql[] =
 	"INSERT INTO weir_cursors AS c (sink, lane, store_id, sequence, "
-	"epoch, parked) VALUES ($1, $2::integer, $3::uuid, $4::bigint, "
-	"$5::bigint, $6::bigint) ON CONFLICT (sink, lane) DO UPDATE SET "
+	"epoch, parked, hash) VALUES ($1, $2::integer, $3::uuid, $4::bigint, "
+	"$5::bigint, $6::bigint, decode($7, 'hex')) "
+	"ON CONFLICT (sink, lane) DO UPDATE SET "
 	"sequence = EXCLUDED.sequence, epoch = EXCLUDED.epoch, "
-	"parked = EXCLUDED.parked WHERE c.store_id = EXCLUDED.store_id AND "
+	"parked = EXCLUDED.parked, hash = EXCLUDED.hash WHERE c.store_id = EXCLUDED.store_id AND "
 	"c.epoch <= EXCLUDED.epoch RETURNING 1";
 
 static const char make_tables_sql[] =
 	"CREATE TABLE IF NOT EXISTS weir_cursors(sink text NOT NULL, "
 	"lane integer NOT NULL, store_id uuid NOT NULL, "
 	"sequence bigint NOT NULL, epoch bigint NOT NULL, "
-	"parked bigint NOT NULL, PRIMARY KEY (sink, lane)); "
+	"parked bigint NOT NULL, hash bytea, PRIMARY KEY (sink, lane)); "
+	/* made by an older version, it has no hash */
+	"ALTER TABLE weir_cursors ADD COLUMN IF NOT EXISTS hash bytea; "
 	"CREATE TABLE IF NOT EXISTS weir_columns(kind text NOT NULL, "
 	"aggregate_type text NOT NULL, field text NOT NULL, "
 	"name text NOT NULL, datatype text NOT NULL, source text NOT NULL, "
 	"revision bigint NOT NULL, "
 	"entry bigint GENERATED ALWAYS AS IDENTITY, "
 	"PRIMARY KEY (kind, aggregate_type, field))";
+
+/* Is the schema there, and how many of the two tables and the column that was
+ * added to one of them? */
+static const char look_sql[] =
+	"SELECT n.oid IS NOT NULL, count(c.oid) + count(a.attname) FROM "
+	"(VALUES (1)) AS one(x) LEFT JOIN pg_namespace n "
+	"ON n.nspname = $1 LEFT JOIN pg_class c ON "
+	"c.relnamespace = n.oid AND c.relname IN "
+	"('weir_cursors', 'weir_columns') LEFT JOIN pg_attribute a ON "
+	"a.attrelid = c.oid AND a.attname = 'hash' AND "
+	"c.relname = 'weir_cursors' AND NOT a.attisdropped GROUP BY n.oid";
 
 int
 target_ready(struct target *t, struct weir_sink_result *res)
@@ -51,17 +66,11 @@ target_ready(struct target *t, struct weir_sink_result *res)
 	int class = link_connect(t, res);
 	if (class != WEIR_SINK_OK || t->ready)
 		return class;
-	class = link_query(t, &r,
-			   "SELECT n.oid IS NOT NULL, count(c.oid) FROM "
-			   "(VALUES (1)) AS one(x) LEFT JOIN pg_namespace n "
-			   "ON n.nspname = $1 LEFT JOIN pg_class c ON "
-			   "c.relnamespace = n.oid AND c.relname IN "
-			   "('weir_cursors', 'weir_columns') GROUP BY n.oid",
-			   1, params, res);
+	class = link_query(t, &r, look_sql, 1, params, res);
 	if (class != WEIR_SINK_OK)
 		return class;
 	bool schema = PQgetvalue(r, 0, 0)[0] == 't';
-	bool tables = PQgetvalue(r, 0, 1)[0] == '2';
+	bool tables = PQgetvalue(r, 0, 1)[0] == '3';
 	PQclear(r);
 	text_init(&sql, t->host, 4096);
 	text_puts(&sql, "BEGIN; ");
@@ -95,6 +104,7 @@ cursor_from_row(const PGresult *r, struct weir_sink_cursor *out,
 	out->epoch = strtoull(PQgetvalue(r, 0, 3), NULL, 10);
 	out->parked = strtoull(PQgetvalue(r, 0, 4), NULL, 10);
 	snprintf(out->sink, sizeof out->sink, "%s", PQgetvalue(r, 0, 5));
+	mirror_read_hex(out->hash, sizeof out->hash, PQgetvalue(r, 0, 6));
 }
 
 int
@@ -118,7 +128,8 @@ target_read_cursor(struct target *t, uint32_t lane,
 
 int
 target_check_cursor(struct target *t, const struct weir_sink_cursor *c,
-		    const struct weir_sink_batch *b, uint64_t *store,
+		    const struct weir_sink_batch *b,
+		    struct weir_sink_cursor *store,
 		    struct weir_sink_result *res)
 {
 	char where[80];

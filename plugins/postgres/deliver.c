@@ -20,7 +20,7 @@ struct attempt {
 	bool changed;	/* the map plans what the database has not */
 	bool stale;	/* another session changed the shapes: load and begin
 			 * again */
-	uint64_t store; /* the sequence for the cursor */
+	struct weir_sink_cursor store; /* sequence and hash to write */
 };
 
 /* The cursor's row against the batch, and the revision against the map. */
@@ -40,8 +40,8 @@ judge(struct attempt *a, const PGresult *r, struct weir_sink_result *res)
 }
 
 struct cursor_params {
-	char lane[16], sequence[24], epoch[24], parked[24];
-	const char *list[6];
+	char lane[16], sequence[24], epoch[24], parked[24], hash[65];
+	const char *list[7];
 };
 
 static void
@@ -51,17 +51,20 @@ fill_params(struct cursor_params *p, const struct attempt *a)
 
 	snprintf(p->lane, sizeof p->lane, "%u", b->lane);
 	snprintf(p->sequence, sizeof p->sequence, "%llu",
-		 (unsigned long long)a->store);
+		 (unsigned long long)a->store.sequence);
 	snprintf(p->epoch, sizeof p->epoch, "%llu",
 		 (unsigned long long)b->epoch);
 	snprintf(p->parked, sizeof p->parked, "%llu",
 		 (unsigned long long)b->parked);
+	for (size_t i = 0; i < sizeof a->store.hash; i++)
+		snprintf(p->hash + 2 * i, 3, "%02x", a->store.hash[i]);
 	p->list[0] = a->t->sink;
 	p->list[1] = p->lane;
 	p->list[2] = a->t->store_uuid;
 	p->list[3] = p->sequence;
 	p->list[4] = p->epoch;
 	p->list[5] = p->parked;
+	p->list[6] = p->hash;
 }
 
 /* Begins, and brings the tables into shape; outside of the pipeline. */
@@ -147,7 +150,7 @@ send_all(struct attempt *a, unsigned *sent, struct weir_sink_result *res)
 	if (class != WEIR_SINK_OK)
 		return class;
 	fill_params(&p, a);
-	if (!PQsendQueryParams(t->conn, cursor_put_sql, 6, NULL, p.list, NULL,
+	if (!PQsendQueryParams(t->conn, cursor_put_sql, 7, NULL, p.list, NULL,
 			       NULL, 0))
 		return link_lost(t, res);
 	++*sent;
@@ -186,7 +189,7 @@ commit(struct attempt *a, struct weir_sink_result *res)
 		return class;
 	if (t->conn == NULL) {
 		t->unsure = true;
-		t->unsure_sequence = a->store;
+		t->unsure_sequence = a->store.sequence;
 	}
 	return class;
 }
@@ -288,7 +291,7 @@ target_deliver(void *sink, const struct weir_sink_batch *b,
 		class = attempt(&a, res);
 		if (class == WEIR_SINK_OK) {
 			t->known = true;
-			t->sequence = a.store;
+			t->sequence = a.store.sequence;
 			break;
 		}
 		if (!a.stale || tries > 0 || t->conn == NULL)

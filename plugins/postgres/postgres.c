@@ -218,7 +218,7 @@ sink_rewind(void *sink, uint64_t sequence, struct weir_sink_result *res)
 	if (class == WEIR_SINK_OK)
 		class = link_query(t, &r,
 				   "UPDATE weir_cursors SET sequence = "
-				   "$2::bigint WHERE sink = $1",
+				   "$2::bigint, hash = NULL WHERE sink = $1",
 				   2, params, res);
 	if (class == WEIR_SINK_OK && strcmp(PQcmdTuples(r), "0") != 0)
 		t->sequence = before;

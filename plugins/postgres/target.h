@@ -68,10 +68,12 @@ int target_read_cursor(struct target *t, uint32_t lane,
 extern const char cursor_find_sql[]; /* $1 sink, $2 lane, $3 store */
 void cursor_from_row(const PGresult *r, struct weir_sink_cursor *out,
 		     uint64_t *revision);
-extern const char cursor_put_sql[]; /* $1-$3, sequence, epoch, parked */
-/* Does a target with this cursor take the batch? *store: what to write. */
+extern const char cursor_put_sql[]; /* $1-$3, sequence, epoch, parked, hash */
+/* Does a target with this cursor take the batch? store: the sequence and hash
+ * to write. */
 int target_check_cursor(struct target *t, const struct weir_sink_cursor *c,
-			const struct weir_sink_batch *b, uint64_t *store,
+			const struct weir_sink_batch *b,
+			struct weir_sink_cursor *store,
 			struct weir_sink_result *res);
 
 /* ---- map.c ---- */

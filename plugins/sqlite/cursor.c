@@ -9,6 +9,30 @@
 #include <stdio.h>
 #include <string.h>
 
+/* A table that an older version made has no column for the hash. */
+static int
+add_hash(struct target *t, struct weir_sink_result *res)
+{
+	sqlite3_stmt *st = NULL;
+	bool there = false;
+	int rc;
+	int class = target_prepare(t, &st, "PRAGMA table_info(weir_cursors)",
+				   res);
+
+	if (class != WEIR_SINK_OK)
+		return class;
+	while ((rc = sqlite3_step(st)) == SQLITE_ROW)
+		there |= strcmp((const char *)sqlite3_column_text(st, 1),
+				"hash") == 0;
+	if (rc != SQLITE_DONE)
+		class = target_error(t, rc, "look at weir's own tables", res);
+	sqlite3_finalize(st);
+	if (class != WEIR_SINK_OK || there)
+		return class;
+	return target_exec(t, "ALTER TABLE weir_cursors ADD COLUMN hash BLOB",
+			   "add a column to weir's own tables", res);
+}
+
 int
 target_make_tables(struct target *t, struct weir_sink_result *res)
 {
@@ -20,7 +44,7 @@ target_make_tables(struct target *t, struct weir_sink_result *res)
 		"sink TEXT NOT NULL, lane INTEGER NOT NULL, "
 		"store_id TEXT NOT NULL, sequence INTEGER NOT NULL, "
 		"epoch INTEGER NOT NULL, parked INTEGER NOT NULL, "
-		"PRIMARY KEY(sink, lane)) WITHOUT ROWID;"
+		"hash BLOB, PRIMARY KEY(sink, lane)) WITHOUT ROWID;"
 		"CREATE TABLE IF NOT EXISTS weir_columns("
 		"kind TEXT NOT NULL, aggregate_type TEXT NOT NULL, "
 		"field TEXT NOT NULL, name TEXT NOT NULL, "
@@ -28,22 +52,24 @@ target_make_tables(struct target *t, struct weir_sink_result *res)
 		"PRIMARY KEY(kind, aggregate_type, field))",
 		"make weir's own tables", res);
 	if (class == WEIR_SINK_OK)
+		class = add_hash(t, res);
+	if (class == WEIR_SINK_OK)
 		class = target_prepare(t, &t->data_version,
 				       "PRAGMA data_version", res);
 	if (class == WEIR_SINK_OK)
 		class = target_prepare(
 			t, &t->put_cursor,
 			"INSERT INTO weir_cursors(sink, lane, store_id, "
-			"sequence, epoch, parked) VALUES(?1, ?2, ?3, ?4, ?5, "
-			"?6) ON CONFLICT(sink, lane) DO UPDATE SET "
+			"sequence, epoch, parked, hash) VALUES(?1, ?2, ?3, ?4, "
+			"?5, ?6, ?7) ON CONFLICT(sink, lane) DO UPDATE SET "
 			"sequence = excluded.sequence, epoch = excluded.epoch, "
-			"parked = excluded.parked",
+			"parked = excluded.parked, hash = excluded.hash",
 			res);
 	if (class == WEIR_SINK_OK)
 		class = target_prepare(
 			t, &t->find_cursor,
-			"SELECT store_id, sequence, epoch, parked, sink FROM "
-			"weir_cursors WHERE (sink = ?1 AND lane = ?2) OR "
+			"SELECT store_id, sequence, epoch, parked, sink, hash "
+			"FROM weir_cursors WHERE (sink = ?1 AND lane = ?2) OR "
 			"store_id <> ?3 ORDER BY sink = ?1 AND lane = ?2 DESC "
 			"LIMIT 1",
 			res);
@@ -71,6 +97,9 @@ target_read_cursor(struct target *t, uint32_t lane,
 		out->parked = (uint64_t)sqlite3_column_int64(st, 3);
 		snprintf(out->sink, sizeof out->sink, "%s",
 			 (const char *)sqlite3_column_text(st, 4));
+		if (sqlite3_column_bytes(st, 5) == sizeof out->hash)
+			memcpy(out->hash, sqlite3_column_blob(st, 5),
+			       sizeof out->hash);
 	} else if (rc != SQLITE_DONE) {
 		class = target_error(t, rc, "read the cursor", res);
 	}
@@ -80,7 +109,8 @@ target_read_cursor(struct target *t, uint32_t lane,
 
 int
 target_check_cursor(struct target *t, const struct weir_sink_batch *b,
-		    uint64_t *store, struct weir_sink_result *res)
+		    struct weir_sink_cursor *store,
+		    struct weir_sink_result *res)
 {
 	struct weir_sink_cursor c = {.struct_size = sizeof c};
 	struct mirror_stand stand = {
@@ -99,16 +129,18 @@ target_check_cursor(struct target *t, const struct weir_sink_batch *b,
 
 int
 target_write_cursor(struct target *t, const struct weir_sink_batch *b,
-		    uint64_t sequence, struct weir_sink_result *res)
+		    const struct weir_sink_cursor *at,
+		    struct weir_sink_result *res)
 {
 	sqlite3_stmt *st = t->put_cursor;
 
 	sqlite3_bind_text(st, 1, t->sink, -1, SQLITE_STATIC);
 	sqlite3_bind_int64(st, 2, b->lane);
 	sqlite3_bind_text(st, 3, t->store_uuid, -1, SQLITE_STATIC);
-	sqlite3_bind_int64(st, 4, (sqlite3_int64)sequence);
+	sqlite3_bind_int64(st, 4, (sqlite3_int64)at->sequence);
 	sqlite3_bind_int64(st, 5, (sqlite3_int64)b->epoch);
 	sqlite3_bind_int64(st, 6, (sqlite3_int64)b->parked);
+	sqlite3_bind_blob(st, 7, at->hash, sizeof at->hash, SQLITE_STATIC);
 	int rc = sqlite3_step(st);
 	sqlite3_reset(st);
 	return rc == SQLITE_DONE ? WEIR_SINK_OK

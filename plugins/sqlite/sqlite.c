@@ -289,7 +289,7 @@ apply(struct target *t, const struct weir_sink_batch *b, bool *changed,
       struct weir_sink_result *res)
 {
 	bool replay = (b->flags & WEIR_BATCH_REPLAY) != 0;
-	uint64_t at = 0;
+	struct weir_sink_cursor at = {.struct_size = sizeof at};
 	int class = target_check_cursor(t, b, &at, res);
 
 	if (class == WEIR_SINK_OK)
@@ -301,7 +301,7 @@ apply(struct target *t, const struct weir_sink_batch *b, bool *changed,
 	for (uint32_t i = 0; class == WEIR_SINK_OK && i < b->nrecords; i++)
 		class = target_write_record(t, b->records[i], replay, res);
 	if (class == WEIR_SINK_OK)
-		class = target_write_cursor(t, b, at, res);
+		class = target_write_cursor(t, b, &at, res);
 	if (class == WEIR_SINK_OK)
 		class = target_commit(t, res);
 	if (class != WEIR_SINK_OK)
@@ -309,7 +309,7 @@ apply(struct target *t, const struct weir_sink_batch *b, bool *changed,
 	if (*changed)
 		columns_keep(t->mirror.map);
 	t->known = true;
-	t->sequence = at;
+	t->sequence = at.sequence;
 	res->durable_sequence = b->through_sequence;
 	return WEIR_SINK_OK;
 }
@@ -391,7 +391,8 @@ sink_rewind(void *sink, uint64_t sequence, struct weir_sink_result *res)
 	if (class != WEIR_SINK_OK)
 		return class;
 	snprintf(sql, sizeof sql,
-		 "UPDATE weir_cursors SET sequence = %lld WHERE sink = ?1",
+		 "UPDATE weir_cursors SET sequence = %lld, hash = NULL WHERE "
+		 "sink = ?1",
 		 (long long)(sequence > 0 ? sequence - 1 : 0));
 	sqlite3_stmt *st = NULL;
 	class = target_prepare(t, &st, sql, res);

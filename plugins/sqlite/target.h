@@ -63,9 +63,11 @@ int target_read_cursor(struct target *t, uint32_t lane,
 		       struct weir_sink_result *res);
 /* Within a transaction: does the target still stand where we left it? */
 int target_check_cursor(struct target *t, const struct weir_sink_batch *b,
-			uint64_t *store, struct weir_sink_result *res);
+			struct weir_sink_cursor *store,
+			struct weir_sink_result *res);
 int target_write_cursor(struct target *t, const struct weir_sink_batch *b,
-			uint64_t sequence, struct weir_sink_result *res);
+			const struct weir_sink_cursor *at,
+			struct weir_sink_result *res);
 
 /* ---- map.c ---- */
 /* Loads the map when it is not loaded or another process changed the file. */

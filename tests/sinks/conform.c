@@ -214,8 +214,8 @@ conform_deliver(struct conform *c, struct fake *f, uint64_t from, uint64_t to,
 	return PASS;
 }
 
-enum verdict
-conform_cursor_is(struct conform *c, struct fake *f, uint64_t sequence)
+static enum verdict
+cursor_stands(struct conform *c, struct fake *f, uint64_t sequence)
 {
 	const struct weir_sink_cursor *k = &f->cursor;
 	enum verdict v;
@@ -239,6 +239,33 @@ conform_cursor_is(struct conform *c, struct fake *f, uint64_t sequence)
 		return conform_fail(c, "the cursor's epoch is %llu, lane %u",
 				    (unsigned long long)k->epoch, k->lane);
 	return PASS;
+}
+
+static enum verdict
+hash_is(struct conform *c, const struct fake *f, const uint8_t want[32])
+{
+	if (!conform_has(c, WEIR_SINK_HOLDS_CURSOR) ||
+	    memcmp(f->cursor.hash, want, sizeof(f->cursor.hash)) == 0)
+		return PASS;
+	return conform_fail(c, "the cursor at %llu carries another hash",
+			    (unsigned long long)f->cursor.sequence);
+}
+
+enum verdict
+conform_cursor_is(struct conform *c, struct fake *f, uint64_t sequence)
+{
+	enum verdict v = cursor_stands(c, f, sequence);
+
+	return v == PASS ? hash_is(c, f, fake_at(f, sequence)->hash) : v;
+}
+
+enum verdict
+conform_rewound_to(struct conform *c, struct fake *f, uint64_t sequence)
+{
+	static const uint8_t none[32];
+	enum verdict v = cursor_stands(c, f, sequence);
+
+	return v == PASS ? hash_is(c, f, none) : v;
 }
 
 static void

@@ -73,6 +73,9 @@ enum verdict conform_deliver(struct conform *c, struct fake *f, uint64_t from,
 /* With HOLDS_CURSOR: closes, opens, and compares the target's cursor. */
 enum verdict conform_cursor_is(struct conform *c, struct fake *f,
 			       uint64_t sequence);
+/* The same after rewind: the hash is forgotten. */
+enum verdict conform_rewound_to(struct conform *c, struct fake *f,
+				uint64_t sequence);
 bool conform_has(const struct conform *c, uint32_t capability);
 
 /* Runs STEP and leaves the check with its verdict unless it passed. */

@@ -284,11 +284,12 @@ check_rewind(struct conform *c)
 				   conform_fail(c, "rewind: class %d: %s",
 						class, f->res.message));
 	}
-	CONFORM_TRY(c, f, conform_cursor_is(c, f, CONFORM_FIRST));
+	CONFORM_TRY(c, f, conform_rewound_to(c, f, CONFORM_FIRST));
 	CONFORM_TRY(c, f,
 		    conform_deliver(c, f, CONFORM_FIRST + 1, CONFORM_LAST,
 				    WEIR_BATCH_REPLAY | WEIR_BATCH_REPLAY_END));
 	CONFORM_TRY(c, f, same_content(c, want, "a replay"));
+	CONFORM_TRY(c, f, conform_cursor_is(c, f, CONFORM_LAST));
 	return conform_end(c, f, PASS);
 }
 

@@ -51,6 +51,13 @@ tests_unit_bus_test_runner_LDADD = $(TEST_LIBS)
 tests_unit_bus_test_runner_SOURCES = tests/unit/bus/test_runner.c \
 	tests/unit/bus/bus_test.c
 
+check_PROGRAMS += tests/unit/bus/test_cursor
+TESTS += tests/unit/bus/test_cursor
+tests_unit_bus_test_cursor_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_bus_test_cursor_LDADD = $(TEST_LIBS)
+tests_unit_bus_test_cursor_SOURCES = tests/unit/bus/test_cursor.c \
+	tests/unit/bus/bus_test.c
+
 check_PROGRAMS += tests/unit/bus/test_parked
 TESTS += tests/unit/bus/test_parked
 tests_unit_bus_test_parked_CPPFLAGS = $(TEST_CPPFLAGS)

@@ -3,7 +3,7 @@
  * A sink for tests of the bus, built four times under different names and
  * capabilities (FAKE_NAME, FAKE_CAPS, FAKE_NEEDS). Its target is a folder:
  *
- *     db       "store-id sequence epoch parked", then a line for each record;
+ *     db       "store-id sequence epoch parked hash", then a line for each record;
  *              replaced as a whole, so a batch is applied or not
  *     calls    a line for each call
  * and what is put there steers it:
@@ -117,10 +117,21 @@ fake_close(void *sink)
 }
 
 static void
-hex(char out[33], const uint8_t id[16])
+hex(char *out, const uint8_t *from, size_t n)
 {
-	for (int i = 0; i < 16; i++)
-		snprintf(out + 2 * i, 3, "%02x", id[i]);
+	for (size_t i = 0; i < n; i++)
+		snprintf(out + 2 * i, 3, "%02x", from[i]);
+}
+
+static void
+unhex(uint8_t *out, const char *from, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		unsigned x = 0;
+
+		sscanf(from + 2 * i, "%2x", &x);
+		out[i] = (uint8_t)x;
+	}
 }
 
 static int
@@ -129,7 +140,7 @@ fake_resume(void *sink, uint32_t lane, struct weir_sink_cursor *out,
 {
 	struct fake *f = sink;
 	FILE *db = file_of(f, "db", "r");
-	char id[33];
+	char id[33], hash[65] = "";
 
 	(void)res;
 	note(f, "resume");
@@ -141,12 +152,9 @@ fake_resume(void *sink, uint32_t lane, struct weir_sink_cursor *out,
 	if (fscanf(db, "%32s %" SCNu64 " %" SCNu64 " %" SCNu64, id,
 		   &out->sequence, &out->epoch, &out->parked) == 4) {
 		out->found = 1;
-		for (int i = 0; i < 16; i++) {
-			unsigned x = 0;
-
-			sscanf(id + 2 * i, "%2x", &x);
-			out->store_id[i] = (uint8_t)x;
-		}
+		unhex(out->store_id, id, 16);
+		if (fscanf(db, "%*1[ ]%64[0-9a-f]", hash) == 1)
+			unhex(out->hash, hash, 32);
 	}
 	fclose(db);
 	return WEIR_SINK_OK;
@@ -177,14 +185,16 @@ apply(struct fake *f, const struct weir_sink_batch *b, const char *from,
 {
 	FILE *old = from != NULL ? file_of(f, from, "r") : NULL;
 	FILE *db = file_of(f, "db.new", "w");
-	char line[8192], path[4096], new_path[4096], id[33];
+	char line[8192], path[4096], new_path[4096], id[33],
+		hash[65];
 	int first = 1;
 
 	if (db == NULL)
 		abort();
-	hex(id, f->store_id);
-	fprintf(db, "%s %" PRIu64 " %" PRIu64 " %" PRIu64 "\n", id,
-		b->through_sequence, b->epoch, b->parked);
+	hex(id, f->store_id, 16);
+	hex(hash, b->through_hash, 32);
+	fprintf(db, "%s %" PRIu64 " %" PRIu64 " %" PRIu64 " %s\n", id,
+		b->through_sequence, b->epoch, b->parked, hash);
 	while (old != NULL && fgets(line, sizeof(line), old) != NULL) {
 		if (!first)
 			fputs(line, db);
@@ -322,6 +332,7 @@ fake_deliver(void *sink, const struct weir_sink_batch *b,
 
 			part.nrecords = i;
 			part.through_sequence = b->records[i - 1]->sequence;
+			memcpy(part.through_hash, b->records[i - 1]->hash, 32);
 			apply(f, &part, "db", "db");
 			res->durable_sequence = part.through_sequence;
 		}

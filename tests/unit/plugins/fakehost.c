@@ -288,6 +288,9 @@ deliver(struct fake *f, uint64_t from, uint64_t to, uint32_t flags, bool all)
 	b.flags = flags;
 	b.epoch = f->epoch;
 	b.through_sequence = to;
+	if (to > 0)
+		memcpy(b.through_hash, fake_at(f, to)->hash,
+		       sizeof b.through_hash);
 	b.deadline_us = f->deadline_us != 0
 				? f->deadline_us
 				: f->host.monotonic_us(f) + 30000000;

@@ -281,6 +281,8 @@ fake_append_record(struct fake *f, const struct fake_record *from)
 	fold(o, from);
 	r->state = o->state;
 	print_state(o);
+	f->host.sha256(f->host.cookie, &r->sequence, sizeof r->sequence,
+		       r->hash);
 	print_record(f, o);
 	p->records[p->nrecords++] = o;
 	return r;

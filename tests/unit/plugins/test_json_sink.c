@@ -299,6 +299,40 @@ test_again(void **state)
 	fake_free(f);
 }
 
+/* A cursor file of a version that kept no hash is taken as it is. */
+static void
+test_older_cursor(void **state)
+{
+	struct fake *f = begin(3);
+	const char *path = fake_path(f, "out.json.weir-cursor");
+	static const uint8_t none[32];
+	uint8_t sum[32];
+	char *text, *hash, *end;
+
+	(void)state;
+	assert_int_equal(fake_deliver(f, 1, 2, 0), WEIR_SINK_OK);
+	text = filedrive_read(path, NULL);
+	hash = strstr(text, "\nhash ");
+	assert_non_null(hash);
+	end = strchr(hash + 1, '\n');
+	memmove(hash, end, strlen(end) + 1);
+	end = strstr(text, "\nend ") + 1;
+	f->host.sha256(f->host.cookie, text, (size_t)(end - text), sum);
+	for (size_t i = 0; i < sizeof(sum); i++)
+		(void)snprintf(end + 4 + 2 * i, 3, "%02x", sum[i]);
+	memcpy(end + 68, "\n", 2);
+	filedrive_write(path, text);
+	free(text);
+	assert_int_equal(fake_open(f, f->plugin), WEIR_SINK_OK);
+	assert_int_equal(f->cursor.sequence, 2);
+	assert_memory_equal(f->cursor.hash, none, 32);
+	assert_int_equal(fake_deliver(f, 3, 3, 0), WEIR_SINK_OK);
+	assert_int_equal(fake_open(f, f->plugin), WEIR_SINK_OK);
+	assert_memory_equal(f->cursor.hash, fake_at(f, 3)->hash, 32);
+	same(f, "", 0, "older");
+	fake_free(f);
+}
+
 static void
 test_damaged_cursor(void **state)
 {
@@ -413,6 +447,7 @@ main(void)
 		cmocka_unit_test(test_other_owner),
 		cmocka_unit_test(test_epoch),
 		cmocka_unit_test(test_again),
+		cmocka_unit_test(test_older_cursor),
 		cmocka_unit_test(test_damaged_cursor),
 		cmocka_unit_test(test_rotation),
 		cmocka_unit_test(test_pretty),

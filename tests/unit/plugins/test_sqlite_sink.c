@@ -364,6 +364,39 @@ test_fencing(void **state)
 }
 
 /* The file is taken away under an open sink: noticed, not written into. */
+/* A table of a version that kept no hash gets the column; the hash comes with
+ * the next batch, and goes when the cursor is taken back. */
+static void
+test_older_cursor(void **state)
+{
+	struct fake *f = start();
+	static const uint8_t none[32];
+
+	(void)state;
+	fake_append(f, "a", "1", "e", "{\"n\":1}");
+	fake_append(f, "a", "1", "e", "{\"n\":2}");
+	open_ok(f);
+	deliver_ok(f, 1, 1, 0);
+	assert_int_equal(fake_resume(f), WEIR_SINK_OK);
+	assert_memory_equal(f->cursor.hash, fake_at(f, 1)->hash, 32);
+	fake_close(f);
+	ask(f, "ALTER TABLE weir_cursors DROP COLUMN hash");
+	open_ok(f);
+	assert_int_equal(f->cursor.sequence, 1);
+	assert_memory_equal(f->cursor.hash, none, 32);
+	deliver_ok(f, 2, 1, 0); /* the same cursor, now with its hash */
+	assert_int_equal(fake_resume(f), WEIR_SINK_OK);
+	assert_memory_equal(f->cursor.hash, fake_at(f, 1)->hash, 32);
+	deliver_ok(f, 2, 2, 0);
+	assert_int_equal(fake_resume(f), WEIR_SINK_OK);
+	assert_memory_equal(f->cursor.hash, fake_at(f, 2)->hash, 32);
+	assert_int_equal(fake_rewind(f, 2), WEIR_SINK_OK);
+	assert_int_equal(fake_resume(f), WEIR_SINK_OK);
+	assert_int_equal(f->cursor.sequence, 1);
+	assert_memory_equal(f->cursor.hash, none, 32);
+	fake_free(f);
+}
+
 static void
 test_replaced_file(void **state)
 {
@@ -507,6 +540,7 @@ main(void)
 		cmocka_unit_test(test_plan),
 		cmocka_unit_test(test_changed_by_another),
 		cmocka_unit_test(test_fencing),
+		cmocka_unit_test(test_older_cursor),
 		cmocka_unit_test(test_replaced_file),
 		cmocka_unit_test(test_bad_targets),
 		cmocka_unit_test(test_busy),
