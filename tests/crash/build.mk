@@ -15,7 +15,9 @@ tests_crash_faultshim_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version \
 	-shared -rpath /nowhere
 
 EXTRA_DIST += \
+	tests/crash/river.py \
 	tests/crash/test_crash.py \
 	tests/crash/test_faults.py \
 	tests/crash/test_full_disk.py \
+	tests/crash/test_processes.py \
 	tests/crash/world.py

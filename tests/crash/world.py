@@ -109,9 +109,9 @@ class World:
         calls, now, killed, append = struct.unpack_from("=QIII", self.page, 0)
         return now, killed, append
 
-    def child(self, kind, argv):
+    def child(self, kind, argv, spare=False):
         """Runs a child to its death. True when it was killed, False when it
-        ended by itself first."""
+        ended by itself first; spare leaves it alone."""
         r = self.random
         self.page[0:4096] = b"\0" * 4096
         env = dict(os.environ, WEIR_CRASH_PAGE=self.page_path)
@@ -121,7 +121,9 @@ class World:
         asan = env.get("ASAN_OPTIONS", "")
         env["ASAN_OPTIONS"] = asan + ":verify_asan_link_order=0"
         delay = None
-        if r.random() < 0.7:
+        if spare:
+            pass
+        elif r.random() < 0.7:
             most = {"append": 120, "import": 60, "sink": 150}[kind]
             env["WEIR_CRASH_AT"] = str(r.randint(1, r.randint(1, most)))
             env["WEIR_CRASH_HOW"] = r.choice(("before", "part", "after"))
@@ -165,7 +167,7 @@ class World:
 
     # ---- what a child may do ----
 
-    def append(self):
+    def append(self, spare=False):
         """Runs the appender, often with threads. Operations that were under
         way at the kill are sent again when their records carry event_ids of
         their own."""
@@ -177,6 +179,7 @@ class World:
                 appender, self.store, "s%d" % self.seed, str(self.next_op), "40",
                 str(threads), *map(str, self.doubts),
             ],
+            spare,
         )
         begun = {}
         with open(os.path.join(self.folder, "out")) as f:
@@ -325,6 +328,9 @@ class World:
         """Lets the sinks catch up, then every mirror equals the fold."""
         self.weir("sink", "run", "--once")
         self.verify()
+        self.compare_mirrors()
+
+    def compare_mirrors(self):
         everything = truth.fold(self.records)
         t = self.targets
         if "sqlite" in self.sinks:
