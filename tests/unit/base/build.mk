@@ -55,6 +55,12 @@ tests_unit_base_test_os_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_base_test_os_LDADD = $(TEST_LIBS)
 tests_unit_base_test_os_SOURCES = tests/unit/base/test_os.c
 
+check_PROGRAMS += tests/unit/base/test_spawn
+TESTS += tests/unit/base/test_spawn
+tests_unit_base_test_spawn_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_base_test_spawn_LDADD = $(TEST_LIBS)
+tests_unit_base_test_spawn_SOURCES = tests/unit/base/test_spawn.c
+
 check_PROGRAMS += tests/unit/base/test_diag
 TESTS += tests/unit/base/test_diag
 tests_unit_base_test_diag_CPPFLAGS = $(TEST_CPPFLAGS)

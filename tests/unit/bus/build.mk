@@ -64,4 +64,11 @@ tests_unit_bus_test_parked_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_bus_test_parked_LDADD = $(TEST_LIBS)
 tests_unit_bus_test_parked_SOURCES = tests/unit/bus/test_parked.c \
 	tests/unit/bus/bus_test.c
+
+check_PROGRAMS += tests/unit/bus/test_supervisor
+TESTS += tests/unit/bus/test_supervisor
+tests_unit_bus_test_supervisor_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_bus_test_supervisor_LDADD = $(TEST_LIBS)
+tests_unit_bus_test_supervisor_SOURCES = tests/unit/bus/test_supervisor.c \
+	tests/unit/bus/bus_test.c
 endif
