@@ -173,6 +173,28 @@ bad_byte(struct weir_err *err, const char *what, const char *why, size_t at)
 	return WEIR_EINPUT;
 }
 
+/* Nothing but ASCII that can be seen, and spaces: almost every name. */
+static bool
+is_plain(struct weir_str s)
+{
+	const uint64_t ones = 0x0101010101010101u, tops = ones << 7;
+	size_t at = 0;
+	uint64_t word;
+
+	for (; s.len - at >= sizeof word; at += sizeof word) {
+		memcpy(&word, s.data + at, sizeof word);
+		/* Above 0x7e, then below 0x20; nothing carries once the first
+		 * is ruled out. */
+		if (((word | ((word & ~tops) + ones)) & tops) != 0 ||
+		    ((word + ones * 0x60) & tops) != tops)
+			return false;
+	}
+	for (; at < s.len; at++)
+		if (s.data[at] < 0x20 || s.data[at] > 0x7e)
+			return false;
+	return true;
+}
+
 int
 str_check_name(struct weir_str s, const char *what, size_t max,
 	       bool refuse_dollar, struct weir_err *err)
@@ -186,10 +208,11 @@ str_check_name(struct weir_str s, const char *what, size_t max,
 		return err_set(err, WEIR_EINPUT,
 			       "%s has %zu bytes; at most %zu are allowed",
 			       what, s.len, max);
-	size_t valid = str_utf8_valid(s);
+	bool plain = is_plain(s);
+	size_t valid = plain ? s.len : str_utf8_valid(s);
 	if (valid != s.len)
 		return bad_byte(err, what, "invalid UTF-8", valid);
-	for (size_t at = 0; at < s.len;) {
+	for (size_t at = 0; !plain && at < s.len;) {
 		size_t was = at;
 		uint32_t cp = str_utf8_next(s, &at);
 		if (!is_control(cp))

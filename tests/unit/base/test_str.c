@@ -119,6 +119,26 @@ test_names(void **state)
 			 WEIR_EINPUT);
 }
 
+/* Every byte at every place of short names. */
+static void
+test_names_bytes(void **state)
+{
+	(void)state;
+	for (size_t n = 1; n <= 18; n++) {
+		for (size_t at = 0; at < n; at++) {
+			for (unsigned b = 0; b < 256; b++) {
+				char name[18];
+				memset(name, 'a', n);
+				name[at] = (char)b;
+				int rc = str_check_name(
+					(struct weir_str){name, n}, "f", 128,
+					false, NULL);
+				assert_int_equal(rc == 0, b >= 0x20 && b < 0x7f);
+			}
+		}
+	}
+}
+
 static void
 test_tags(void **state)
 {
@@ -303,6 +323,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_compare),	 cmocka_unit_test(test_utf8),
 		cmocka_unit_test(test_utf8_all), cmocka_unit_test(test_names),
+		cmocka_unit_test(test_names_bytes),
 		cmocka_unit_test(test_tags),	 cmocka_unit_test(test_hex),
 		cmocka_unit_test(test_base64),	 cmocka_unit_test(test_numbers),
 		cmocka_unit_test(test_match),	 cmocka_unit_test(test_nearest),
