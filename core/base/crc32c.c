@@ -3,11 +3,11 @@
  * CRC-32C: polynomial 0x1edc6f41, bits reflected (RFC 3720, appendix B.4).
  *
  * With SSE4.2 the instruction takes 8 bytes but answers only after three
- * cycles, so long input runs as three lanes side by side. The lanes join by
+ * cycles, so the input runs as three lanes side by side. The lanes join by
  * linearity: the register after a run of bytes A then B is the register of A
  * moved on over as many zero bytes as B has, XORed with the register of B
- * begun at zero. `over` holds that move for one lane's length, a table for each
- * of the register's four bytes.
+ * begun at zero. A table for each of the register's four bytes holds that move
+ * over the length of a lane: long lanes for groups, short ones for frames.
  *
  * Elsewhere: eight tables, eight bytes a step. Both are chosen once.
  */
@@ -17,10 +17,11 @@
 #include <string.h>
 
 #define POLY 0x82f63b78u
-#define LANE 512u /* bytes, a multiple of 8 */
+#define LONG  512u /* bytes of a lane, multiples of 8 */
+#define SHORT 80u
 
 static uint32_t step[8][256]; /* step[k][b]: byte b, then k zero bytes */
-static uint32_t over[4][256]; /* one lane of zero bytes */
+static uint32_t over_long[4][256], over_short[4][256];
 static uint32_t (*run)(uint32_t reg, const unsigned char *p, size_t n);
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
@@ -56,7 +57,7 @@ run_tables(uint32_t reg, const unsigned char *p, size_t n)
 #if defined(__x86_64__) && defined(__GNUC__)
 
 static uint32_t
-move_over(uint32_t reg)
+move_over(const uint32_t over[4][256], uint32_t reg)
 {
 	return over[0][reg & 0xff] ^ over[1][reg >> 8 & 0xff] ^
 	       over[2][reg >> 16 & 0xff] ^ over[3][reg >> 24];
@@ -71,21 +72,31 @@ word(const unsigned char *p)
 	return w;
 }
 
+/* Three lanes of `lane` bytes. */
+__attribute__((target("sse4.2"), always_inline)) static inline uint64_t
+three(uint64_t a, const unsigned char *p, size_t lane,
+      const uint32_t over[4][256])
+{
+	uint64_t b = 0, c = 0;
+
+	for (size_t i = 0; i < lane; i += 8) {
+		a = __builtin_ia32_crc32di(a, word(p + i));
+		b = __builtin_ia32_crc32di(b, word(p + lane + i));
+		c = __builtin_ia32_crc32di(c, word(p + 2 * lane + i));
+	}
+	a = move_over(over, (uint32_t)a) ^ b;
+	return move_over(over, (uint32_t)a) ^ c;
+}
+
 __attribute__((target("sse4.2"))) static uint32_t
 run_sse42(uint32_t reg, const unsigned char *p, size_t n)
 {
 	uint64_t a = reg;
 
-	for (; n >= 3 * LANE; n -= 3 * LANE, p += 3 * LANE) {
-		uint64_t b = 0, c = 0;
-		for (size_t i = 0; i < LANE; i += 8) {
-			a = __builtin_ia32_crc32di(a, word(p + i));
-			b = __builtin_ia32_crc32di(b, word(p + LANE + i));
-			c = __builtin_ia32_crc32di(c, word(p + 2 * LANE + i));
-		}
-		a = move_over((uint32_t)a) ^ b;
-		a = move_over((uint32_t)a) ^ c;
-	}
+	for (; n >= 3 * LONG; n -= 3 * LONG, p += 3 * LONG)
+		a = three(a, p, LONG, over_long);
+	for (; n >= 3 * SHORT; n -= 3 * SHORT, p += 3 * SHORT)
+		a = three(a, p, SHORT, over_short);
 	for (; n >= 8; n -= 8, p += 8)
 		a = __builtin_ia32_crc32di(a, word(p));
 	reg = (uint32_t)a;
@@ -103,6 +114,22 @@ have_sse42(void)
 
 #endif
 
+/* The move over `lane` zero bytes. */
+static void
+make_over(uint32_t over[4][256], size_t lane)
+{
+	for (size_t k = 0; k < 4; k++) {
+		/* Linear: single bits first, then their sums. */
+		for (size_t bit = 1; bit < 256; bit *= 2) {
+			uint32_t reg = (uint32_t)bit << (8 * k);
+			for (size_t i = 0; i < lane; i++)
+				reg = step[0][reg & 0xff] ^ reg >> 8;
+			for (size_t low = 0; low < bit; low++)
+				over[k][bit + low] = reg ^ over[k][low];
+		}
+	}
+}
+
 static void
 make_tables(void)
 {
@@ -116,16 +143,8 @@ make_tables(void)
 		for (size_t i = 0; i < 256; i++)
 			step[k][i] = step[0][step[k - 1][i] & 0xff] ^
 				     step[k - 1][i] >> 8;
-	for (size_t k = 0; k < 4; k++) {
-		/* Linear: single bits first, then their sums. */
-		for (size_t bit = 1; bit < 256; bit *= 2) {
-			uint32_t reg = (uint32_t)bit << (8 * k);
-			for (size_t i = 0; i < LANE; i++)
-				reg = step[0][reg & 0xff] ^ reg >> 8;
-			for (size_t low = 0; low < bit; low++)
-				over[k][bit + low] = reg ^ over[k][low];
-		}
-	}
+	make_over(over_long, LONG);
+	make_over(over_short, SHORT);
 }
 
 static void
