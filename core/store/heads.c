@@ -108,7 +108,9 @@ heads_fetch(const struct heads *h, uint64_t hash)
 {
 	const char *p = (const char *)h->bucket[hash & (h->nbuckets - 1)];
 
-	for (size_t i = 0; p != NULL && i <= sizeof(struct aggregate); i += 64)
+	/* The names stand behind it and are compared. */
+	for (size_t i = 0; p != NULL && i < sizeof(struct aggregate) + 64;
+	     i += 64)
 		__builtin_prefetch(p + i, 1);
 }
 
