@@ -3,9 +3,8 @@
 #define BASE_DIGEST_H
 
 /*
- * SHA-256 (libcrypto, fetched once, one reused context per thread) and CRC-32C
- * (Castagnoli; by the SSE4.2 instruction where there is one, by tables
- * elsewhere).
+ * SHA-256 (libcrypto) and CRC-32C (Castagnoli; by the SSE4.2 instruction where
+ * there is one, by tables elsewhere).
  */
 
 #include <stddef.h>
@@ -18,8 +17,7 @@ struct digest_part {
 	size_t n;
 };
 
-/* The hash of the parts one after the other. Aborts only if libcrypto cannot
- * give SHA-256 at all (found out at the first hash). */
+/* The hash of the parts one after the other. */
 void digest_sha256(uint8_t out[DIGEST_LEN], const struct digest_part *parts,
 		   size_t n);
 
