@@ -6,8 +6,8 @@ rows in OUT/results.json, a picture in OUT/results.svg.
 
 Each program is run with --json FILE, --dir FOLDER and, by the mode, --quick or
 --full, and appends one JSON object a line to FILE; README.md beside this file
-has its members. With --from FILE the rows of an earlier run are shown again.
-Exits 1 when a program failed, never for a target that was missed."""
+has its members. With --from FILE the results.json of an earlier run is shown
+again. Exits 1 when a program failed, never for a target that was missed."""
 
 import argparse
 import json
@@ -55,12 +55,13 @@ def judge(row):
     return HOLDS[m.group(2)](have, float(m.group(3)))
 
 
-def read_rows(path):
+def read_rows(path, program):
     rows = []
     with open(path, encoding="utf-8") as f:
         for n, line in enumerate(f, 1):
             try:
                 row = json.loads(line)
+                row["program"] = program
                 row["holds"] = judge(row)
                 float(row["value"])
                 str(row["unit"])
@@ -68,6 +69,19 @@ def read_rows(path):
                 sys.exit("%s:%d: not a row: %s" % (path, n, e))
             rows.append(row)
     return rows
+
+
+def measure(programs, mode, folder, out):
+    rows, failed = [], []
+    for program in programs:
+        name = os.path.splitext(os.path.basename(program))[0]
+        path = os.path.join(out, name + ".rows")
+        open(path, "w", encoding="utf-8").close()
+        if run(program, mode, folder, path) != 0:
+            failed.append(name)
+        rows += read_rows(path, name)
+        os.unlink(path)
+    return rows, failed
 
 
 # ---- the table --------------------------------------------------------------
@@ -119,8 +133,17 @@ def table(rows):
 # ---- the picture ------------------------------------------------------------
 
 OURS = "#1f5fa8"
-OTHERS = ("#c2702b", "#4d8f4f", "#8a5aa5", "#a33f3f", "#6b6b6b")
-WIDTH, LEFT, RIGHT = 940, 250, 90
+OTHERS = ("#c2702b", "#4d8f4f", "#8a5aa5", "#a33f3f", "#6b6b6b", "#3b9aa0",
+          "#b59a2b")
+GOOD, BAD = "#4d8f4f", "#a33f3f"
+TITLES = {
+    "append": "Appends",
+    "latency": "One append, behind a burst",
+    "growth": "One aggregate beside many",
+    "read": "Reading",
+    "sinks": "Sinks catching up",
+}
+WIDTH, LEFT, RIGHT = 960, 250, 150
 INNER = WIDTH - LEFT - RIGHT
 
 
@@ -175,8 +198,9 @@ def power(n):
     return figure(10.0**n)
 
 
-def colours(names):
-    """Each side keeps its colour in all of the picture."""
+def colours(rows):
+    """A colour for each side of one part of the picture."""
+    names = dict.fromkeys(r["baseline_name"] for r in rows if "baseline" in r)
     return {n: OTHERS[i % len(OTHERS)] for i, n in enumerate(names)}
 
 
@@ -201,31 +225,41 @@ def log_grid(p, a, b, height, axis):
     p.text(LEFT + INNER / 2, p.y + height + 32, axis, 12, "middle")
 
 
-def bars(p, rows, unit, named):
-    """One group of bars for each name: ours, then each baseline."""
+def bars(p, rows, unit):
+    """One group of bars for each name: ours, then each baseline; a thin line
+    goes from the least to the most of the rounds."""
+    named = colours(rows)
     groups = {}
     for row in rows:
         groups.setdefault(row["name"], []).append(row)
-    values = [r["value"] for r in rows] + [r["baseline"] for r in rows]
+    values = [r[k] for r in rows for k in
+              ("value", "value_min", "baseline", "baseline_max") if k in r]
     a, b = decades(min(values), max(values))
-    used = [n for n in named if any(r["baseline_name"] == n for r in rows)]
-    legend(p, [("weir", OURS)] + [(n, named[n]) for n in used])
+    legend(p, [("weir", OURS)] + list(named.items()))
     height = sum(15 * (len(g) + 1) + 10 for g in groups.values())
     log_grid(p, a, b, height, "%s, logarithmic" % unit)
-    scale = INNER / (b - a)
 
-    def bar(v, colour):
-        w = scale * (math.log10(v) - a)
-        p.rect(LEFT, p.y, w, 13, colour)
-        p.text(LEFT + w + 5, p.y + 11, figure(v), 11)
+    def place(v):
+        return LEFT + INNER * min(max((math.log10(v) - a) / (b - a), 0), 1)
+
+    def bar(row, key, colour):
+        p.rect(LEFT, p.y, place(row[key]) - LEFT, 13, colour)
+        end = place(row[key])
+        if key + "_min" in row:
+            low, high = place(row[key + "_min"]), place(row[key + "_max"])
+            p.line(low, p.y + 6.5, high, p.y + 6.5, "#111111")
+            p.line(low, p.y + 4, low, p.y + 9, "#111111")
+            p.line(high, p.y + 4, high, p.y + 9, "#111111")
+            end = max(end, high)
+        p.text(end + 5, p.y + 11, figure(row[key]), 11)
         p.y += 15
 
     for name, group in groups.items():
         p.y += 5
         p.text(LEFT - 8, p.y + 11, name, 12, "end")
-        bar(group[0]["value"], OURS)
+        bar(group[0], "value", OURS)
         for row in group:
-            bar(row["baseline"], named[row["baseline_name"]])
+            bar(row, "baseline", named[row["baseline_name"]])
         p.y += 5
     p.y += 40
 
@@ -249,7 +283,7 @@ def targets(p, rows):
         p.text(LEFT - 8, p.y + 15, name if len(name) < 40 else name[:38] + "..",
                11, "end")
         p.rect(min(x, middle), p.y + 4, abs(x - middle), 14,
-               OTHERS[1] if row["holds"] else OTHERS[3])
+               GOOD if row["holds"] else BAD)
         p.text(max(x, middle) + 5, p.y + 15,
                "%s, %s" % (figure(have), row["target"]), 11)
         p.y += 22
@@ -267,9 +301,10 @@ def linear_top(high):
     return math.ceil(high / step) * step, step
 
 
-def curve(p, rows, named):
+def curve(p, rows):
     """One line for ours, one for the baseline, over a logarithmic x."""
     rows = sorted(rows, key=lambda r: r["x"])
+    named = colours(rows)
     a, b = decades(rows[0]["x"], rows[-1]["x"])
     sides = [("value", "weir", OURS)]
     if all("baseline" in r for r in rows):
@@ -319,24 +354,18 @@ def picture(rows, about):
     p = Picture()
     p.heading("weir beside its baselines",
               "medians of the rounds of one run; " + about)
-    names = []
-    for row in rows:
-        n = row.get("baseline_name")
-        if n and n not in names:
-            names.append(n)
-    named = colours(names)
     flat = [r for r in rows if not r.get("curve") and "baseline" in r]
-    for unit in dict.fromkeys(r["unit"] for r in flat):
-        mine = [r for r in flat if r["unit"] == unit]
-        p.heading("In " + unit)
-        bars(p, mine, unit, named)
+    for program, unit in dict.fromkeys((r["program"], r["unit"]) for r in flat):
+        p.heading(TITLES.get(program, program))
+        bars(p, [r for r in flat
+                 if r["program"] == program and r["unit"] == unit], unit)
     wanted = [r for r in rows if r.get("target")]
     if wanted:
         p.heading("Targets")
         targets(p, wanted)
     for title in dict.fromkeys(r["curve"] for r in rows if r.get("curve")):
         p.heading(title)
-        curve(p, [r for r in rows if r.get("curve") == title], named)
+        curve(p, [r for r in rows if r.get("curve") == title])
     return p.svg()
 
 
@@ -354,26 +383,26 @@ def main():
     args = parser.parse_args()
     os.makedirs(args.out, exist_ok=True)
     os.makedirs(args.dir, exist_ok=True)
-    failed = []
-    path = args.rows or os.path.join(args.out, "rows.json")
-    if args.rows is None:
-        open(path, "w", encoding="utf-8").close()
-        failed = [p for p in args.programs
-                  if run(p, args.mode, args.dir, path) != 0]
-    rows = read_rows(path)
-    about = "mode %s, %d processors, %s, %s" % (
-        args.mode, os.cpu_count() or 0, platform.machine(),
-        time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()))
+    if args.rows is not None:
+        with open(args.rows, encoding="utf-8") as f:
+            report = json.load(f)
+    else:
+        rows, failed = measure(args.programs, args.mode, args.dir, args.out)
+        report = {
+            "about": "mode %s, %d processors, %s, %s" % (
+                args.mode, os.cpu_count() or 0, platform.machine(),
+                time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())),
+            "failed": failed, "rows": rows,
+        }
+    rows, failed = report["rows"], report["failed"]
     table(rows)
-    report = {"about": about, "mode": args.mode, "failed": failed,
-              "rows": rows}
     with open(os.path.join(args.out, "results.json"), "w",
               encoding="utf-8") as f:
         json.dump(report, f, indent=1)
         f.write("\n")
     with open(os.path.join(args.out, "results.svg"), "w",
               encoding="utf-8") as f:
-        f.write(picture(rows, about))
+        f.write(picture(rows, report["about"]))
     judged = [r["holds"] for r in rows if r["holds"] is not None]
     print("\n%d of %d targets hold; %s/results.json, %s/results.svg"
           % (sum(judged), len(judged), args.out, args.out))
