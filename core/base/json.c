@@ -289,14 +289,7 @@ scan_string(struct scan *s, bool *escaped)
 	*escaped = false;
 	s->at++;
 	for (;;) {
-		while (s->end - s->at >= 8) {
-			uint64_t w = json_word(s->at);
-			uint64_t low = (w - JSON_ONES * 0x20) & ~w;
-			if ((w & JSON_TOPS) || (low & JSON_TOPS) ||
-			    json_has(w, '"') || json_has(w, '\\'))
-				break;
-			s->at += 8;
-		}
+		s->at = json_plain(s->at, s->end);
 		if (s->at == s->end)
 			return bad(s, "");
 		unsigned char c = (unsigned char)*s->at;

@@ -58,12 +58,7 @@ const char *
 json_closing(const char *at, const char *end)
 {
 	for (;;) {
-		while (end - at >= 8) {
-			uint64_t w = json_word(at);
-			if (json_has(w, '"') || json_has(w, '\\'))
-				break;
-			at += 8;
-		}
+		at = json_quote(at, end);
 		while (at < end && *at != '"' && *at != '\\')
 			at++;
 		if (at >= end || *at == '"')

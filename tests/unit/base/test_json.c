@@ -260,6 +260,41 @@ many_keys(struct buf *b, unsigned n, const char *last)
 	buf_printf(b, "\"%s\":0}", last);
 }
 
+/* Every byte at every place of strings of many lengths, as the first of two
+ * values: the large steps end where they must. Memory is as long as the text. */
+static void
+test_string_bytes(void **state)
+{
+	(void)state;
+	for (size_t n = 1; n <= 40; n += n < 20 ? 1 : 5) {
+		size_t len = n + 6; /* ["...",1] less the text */
+		char *text = malloc(len);
+		assert_non_null(text);
+		for (size_t at = 0; at < n; at++) {
+			for (unsigned b = 0; b < 256; b++) {
+				struct weir_str value, key, first;
+				struct json_iter it;
+				memset(text + 2, 'a', n);
+				memcpy(text, "[\"", 2);
+				memcpy(text + 2 + n, "\",1]", 4);
+				text[2 + at] = (char)b;
+				int rc = json_check(
+					(struct weir_str){text, len}, &value,
+					"payload", NULL);
+				bool good = b >= 0x20 && b < 0x80 &&
+					    b != '"' && b != '\\';
+				assert_int_equal(rc == 0, good);
+				if (!good)
+					continue;
+				json_iter_init(&it, value);
+				assert_true(json_iter_next(&it, &key, &first));
+				assert_int_equal(first.len, n + 2);
+			}
+		}
+		free(text);
+	}
+}
+
 static void
 test_many_keys(void **state)
 {
@@ -574,6 +609,7 @@ main(void)
 		cmocka_unit_test(test_valid),
 		cmocka_unit_test(test_invalid),
 		cmocka_unit_test(test_depth),
+		cmocka_unit_test(test_string_bytes),
 		cmocka_unit_test(test_many_keys),
 		cmocka_unit_test(test_key_sets),
 		cmocka_unit_test(test_no_memory),
