@@ -368,14 +368,18 @@ weir_verify(struct weir_reader *r, uint8_t root[32],
 	    struct weir_err *err)
 {
 	struct reader *own;
-	int rc = find_version(r, aggregate_type, aggregate_id, 0, err);
+	struct head head;
+	int rc = embed_refresh(r->w, err);
 
+	if (rc == 0)
+		rc = store_head(r->w->store, &head, aggregate_type,
+				aggregate_id, err);
 	if (rc)
 		return rc;
 	own = reader_new(r->w->store);
 	if (!own)
 		return err_nomem(err);
-	rc = reader_verify(own, root, r->view.position, err);
+	rc = reader_verify(own, root, head.position, err);
 	reader_free(own);
 	return rc;
 }

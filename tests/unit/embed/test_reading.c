@@ -237,6 +237,68 @@ verify_everything(void **state)
 	weir_close(w);
 }
 
+/* Strings of a mapped reader stay where they are until weir_close. */
+static void
+strings_stay(void **state)
+{
+	struct weir *w = open_store(NULL), *ro = open_reading();
+	struct weir *from[2] = {w, ro};
+
+	(void)state;
+	in_turn(w, 2000); /* more than one window of an unmapped one */
+	for (int i = 0; i < 2; i++) {
+		struct weir_reader *r = open_reader(from[i]);
+		struct weir_record first, rec;
+
+		ok(weir_read(r, &first, 1, &err));
+		while (weir_next(r, &rec, NULL) == 1)
+			;
+		weir_reader_close(r);
+		append_events(w, "a", 500);
+		assert_int_equal(first.payload.len, 7);
+		assert_memory_equal(first.payload.data, "{\"x\":1}", 7);
+		assert_memory_equal(first.aggregate_type.data, "account", 7);
+	}
+	weir_close(ro);
+	weir_close(w);
+}
+
+/* A file that somebody cuts short is an error of a reader that does not map,
+ * and of weir_verify in any case. */
+static void
+cut_short(void **state)
+{
+	const struct weir_options unmapped = {.read_only = true,
+					      .unmapped = true};
+	struct weir *w = open_store(NULL), *ro, *mapped;
+	struct weir_reader *r;
+	struct weir_record rec;
+	uint8_t root[32];
+	char path[240];
+
+	(void)state;
+	in_turn(w, 100);
+	weir_close(w);
+	ro = open_store(&unmapped);
+	mapped = open_reading();
+	r = open_reader(ro);
+	ok(weir_read(r, &rec, 200, &err));
+	assert_memory_equal(rec.payload.data, "{\"x\":1}", 7);
+	snprintf(path, sizeof(path), "%s/journal/00000001.seg", folder);
+	assert_int_equal(truncate(path, 8192), 0);
+	ok(weir_read(r, &rec, 1, &err));
+	refused(weir_read(r, &rec, 150, &err), WEIR_EDAMAGE, "ends here");
+	refused(weir_verify(r, root, S("account"), S("a"), &err), WEIR_EDAMAGE,
+		"ends here");
+	weir_reader_close(r);
+	r = open_reader(mapped);
+	refused(weir_verify(r, root, S("account"), S("a"), &err), WEIR_EDAMAGE,
+		"ends here");
+	weir_reader_close(r);
+	weir_close(mapped);
+	weir_close(ro);
+}
+
 static void
 states(void **state)
 {
@@ -384,6 +446,8 @@ main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(verify_everything, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(strings_stay, setup, teardown),
+		cmocka_unit_test_setup_teardown(cut_short, setup, teardown),
 		cmocka_unit_test_setup_teardown(states, setup, teardown),
 		cmocka_unit_test_setup_teardown(threads_of_the_writer, setup,
 						teardown),
