@@ -287,6 +287,10 @@ embed_submit(struct weir *w, const struct record_draft *drafts, size_t n,
 	struct several *s;
 	int rc;
 
+	if (!to->done || (flags & ~WEIR_SUBMIT_NOWAIT) != 0)
+		return err_set(err, WEIR_EUSAGE,
+			       "submitting needs a done to call, and knows no "
+			       "flag but WEIR_SUBMIT_NOWAIT");
 	if (n == 1)
 		return store_submit(w->store, drafts, 1, flags, &answer, err);
 	s = mem_resize(NULL, sizeof(*s) + n * sizeof(s->receipts[0]));

@@ -304,6 +304,43 @@ weir_head(struct weir *w, struct weir_head *out, struct weir_str aggregate_type,
 	return rc;
 }
 
+struct each {
+	int (*fn)(void *cookie, struct weir_str type, struct weir_str id,
+		  const struct weir_head *head);
+	void *cookie;
+	bool ended; /* by fn */
+};
+
+static int
+each_one(void *cookie, struct weir_str type, struct weir_str id,
+	 const struct head *h)
+{
+	struct weir_head head = {h->version, h->sequence, h->archived};
+	struct each *e = cookie;
+	int rc = e->fn(e->cookie, type, id, &head);
+
+	e->ended = rc != 0;
+	return rc;
+}
+
+EXPORT int
+weir_each(struct weir *w,
+	  int (*fn)(void *cookie, struct weir_str type, struct weir_str id,
+		    const struct weir_head *head),
+	  void *cookie, struct weir_err *err)
+{
+	struct each e = {.fn = fn, .cookie = cookie};
+	int rc = embed_refresh(w, err);
+
+	if (rc)
+		return rc;
+	rc = store_each(w->store, false, each_one, &e);
+	if (rc && !e.ended)
+		err_set(err, rc, "cannot list the aggregates of %s",
+			store_dir(w->store));
+	return rc;
+}
+
 EXPORT int
 weir_root(struct weir_reader *r, uint8_t root[32],
 	  struct weir_str aggregate_type, struct weir_str aggregate_id,

@@ -153,7 +153,8 @@ int weir_commit_group(struct weir *w, struct weir_part *parts, size_t n,
  * otherwise it is called exactly once, at the latest by weir_close, in the order
  * in which weir_submit was called. While too much waits already (32 MiB or
  * 65,536 events) weir_submit waits too; with WEIR_SUBMIT_NOWAIT, and within
- * done, it gives WEIR_EUNREACH instead.
+ * done, it gives WEIR_EUNREACH instead. Without done, or with another flag, it is
+ * WEIR_EUSAGE.
  *
  * done is called in a thread of the library, one call at a time, and all appends
  * wait for it: it must be short. It may submit and read, but not append, commit
@@ -239,6 +240,18 @@ struct weir_head {
 int weir_head(struct weir *w, struct weir_head *out,
 	      struct weir_str aggregate_type, struct weir_str aggregate_id,
 	      struct weir_err *err);
+
+/*
+ * Calls fn for every aggregate, sorted by type, then id (bytes), until it gives
+ * something else than 0, which is returned. One that is made meanwhile may be
+ * left out; head is what is newest at the call. Names and head live during it;
+ * fn may read, but not append, nor close the store.
+ */
+int weir_each(struct weir *w,
+	      int (*fn)(void *cookie, struct weir_str aggregate_type,
+			struct weir_str aggregate_id,
+			const struct weir_head *head),
+	      void *cookie, struct weir_err *err);
 
 /* The last committed sequence; waiting until one is committed (timeout in
  * microseconds, -1 for ever): 0 or WEIR_EUNREACH when the time is over. */

@@ -139,6 +139,10 @@ submit(void **state)
 		weir_submit(w, ev, 2, WEIR_SUBMIT_NOWAIT, say, &said, NULL), 0);
 	assert_int_equal(weir_submit(w, ev, 0, 0, say, &said, NULL),
 			 WEIR_EINPUT);
+	refused(weir_submit(w, ev, 1, 0, NULL, &said, &err), WEIR_EUSAGE,
+		"done");
+	refused(weir_submit(w, ev, 3, 2, say, &said, &err), WEIR_EUSAGE,
+		"flag");
 	ev[0].expected_version = WEIR_ANY_VERSION;
 	assert_int_equal(weir_submit(w, ev, 1, 0, say, &said, NULL), 0);
 	memset(payload, 0xff, sizeof(payload));

@@ -119,6 +119,16 @@ append_all(struct weir *w)
 	weir_stream_close(s);
 }
 
+static int
+nothing(void *cookie, struct weir_str type, struct weir_str id,
+	const struct weir_head *head)
+{
+	(void)type;
+	(void)id;
+	(void)head;
+	return cookie != NULL;
+}
+
 static void
 read_all(struct weir *w)
 {
@@ -144,6 +154,7 @@ read_all(struct weir *w)
 	weir_reader_close(c);
 	fine(weir_read(r, &rec, 1, &why));
 	fine(weir_head(w, &head, S("account"), S("a"), &why));
+	fine(weir_each(w, nothing, NULL, &why));
 	fine(weir_root(r, root, S("account"), S("a"), 1, &why));
 	fine(weir_verify(r, root, S("account"), S("a"), &why));
 	if (!fine(weir_state(r, &json, &len, S("account"), S("a"), 0, &why)))

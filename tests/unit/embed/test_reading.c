@@ -172,6 +172,52 @@ heads_and_roots(void **state)
 	weir_close(w);
 }
 
+struct names {
+	char text[200];
+	struct weir *w;
+	unsigned most;
+};
+
+static int
+note_name(void *cookie, struct weir_str type, struct weir_str id,
+	  const struct weir_head *head)
+{
+	struct names *names = cookie;
+	struct weir_head again;
+	size_t n = strlen(names->text);
+
+	assert_int_equal(weir_head(names->w, &again, type, id, NULL), 0);
+	assert_int_equal(again.sequence, head->sequence);
+	snprintf(names->text + n, sizeof(names->text) - n, "%.*s/%.*s:%u ",
+		 (int)type.len, type.data, (int)id.len, id.data,
+		 (unsigned)head->version);
+	return --names->most == 0 ? 7 : 0;
+}
+
+static void
+all_aggregates(void **state)
+{
+	struct weir *w = open_store(NULL), *ro = open_reading();
+	struct names names = {.w = ro, .most = 100};
+	struct weir_event ev = event("z", "1");
+
+	(void)state;
+	ok(weir_each(ro, note_name, &names, &err));
+	assert_string_equal(names.text, "");
+	in_turn(w, 2);
+	append_events(w, "B", 3);
+	ev.aggregate_type = S("a");
+	ok(weir_append(w, NULL, &ev, &err));
+	ok(weir_each(ro, note_name, &names, &err));
+	assert_string_equal(names.text,
+			    "a/z:1 account/B:3 account/a:2 account/b:2 ");
+	names = (struct names){.w = w, .most = 2};
+	assert_int_equal(weir_each(w, note_name, &names, NULL), 7);
+	assert_string_equal(names.text, "a/z:1 account/B:3 ");
+	weir_close(ro);
+	weir_close(w);
+}
+
 static void
 count(void *cookie, uint64_t done, uint64_t all)
 {
@@ -443,6 +489,8 @@ main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(clones, setup, teardown),
 		cmocka_unit_test_setup_teardown(heads_and_roots, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(all_aggregates, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(verify_everything, setup,
 						teardown),
