@@ -44,31 +44,40 @@ static void
 rows(const char *name, struct job job, side *ours,
      const struct against *against)
 {
-	struct row r[SIDES_MOST];
+	struct row r[SIDES_MOST], cpu[SIDES_MOST];
 	struct sample closing = {.n = 0};
+	char text[80];
 	unsigned n = 0;
 
 	if (!bench_wanted(name))
 		return;
-	for (; against[n].name != NULL; n++)
+	snprintf(text, sizeof(text), "%s: CPU", name);
+	for (; against[n].name != NULL; n++) {
 		r[n] = (struct row){.name = name,
 				    .unit = "records/s",
 				    .baseline_name = against[n].name,
 				    .target = against[n].target};
+		cpu[n] = (struct row){.name = text,
+				      .unit = "ns/record",
+				      .baseline_name = against[n].name};
+	}
 	for (unsigned i = 0; i < bench.rounds; i++) {
 		double value = ours(&job);
 		for (unsigned k = 0; k < n; k++) {
 			struct job other = job;
 			sample_add(&r[k].value, value);
 			sample_add(&r[k].baseline, against[k].run(&other));
+			sample_add(&cpu[k].value, job.cpu);
+			sample_add(&cpu[k].baseline, other.cpu);
 		}
 		sample_add(&closing, job.closing * 1e3);
 	}
 	for (unsigned k = 0; k < n; k++)
 		bench_row(&r[k]);
+	for (unsigned k = 0; k < n; k++)
+		bench_row(&cpu[k]);
 	if (ours != side_weir || job.batch < 1000)
 		return;
-	char text[80];
 	snprintf(text, sizeof(text), "%s, then close", name);
 	bench_row(&(struct row){.name = text, .unit = "ms", .value = closing});
 }

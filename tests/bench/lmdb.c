@@ -74,17 +74,17 @@ side_lmdb(struct job *job)
 	ok(mdb_txn_commit(txn));
 	events_init(&e, job->batch, job->payload, job->content, job->aggregates,
 		    1);
-	double from = bench_now(), until = from + bench.cap;
-	for (uint64_t i = 0; i < job->batches && bench_now() < until; i++) {
+	struct lap lap = lap_begin();
+	for (uint64_t i = 0; i < job->batches && lap_goes_on(&lap); i++) {
 		events_next(&e);
 		ok(mdb_txn_begin(env, NULL, 0, &txn));
 		for (unsigned k = 0; k < e.n; k++)
 			put_one(txn, db, &e.event[k], ++sequence);
 		ok(mdb_txn_commit(txn));
 	}
-	double took = bench_now() - from;
+	double rate = lap_end(&lap, job, sequence);
 	mdb_env_close(env);
 	bench_drop(dir);
 	events_fini(&e);
-	return (double)sequence / took;
+	return rate;
 }

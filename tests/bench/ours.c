@@ -108,21 +108,22 @@ side_weir(struct job *job)
 	events_init(&e, job->batch, job->payload, job->content, job->aggregates,
 		    1);
 	struct weir_receipt *got = calloc(job->batch, sizeof(*got));
-	double from = bench_now(), until = from + bench.cap;
-	while (done < job->batches && bench_now() < until) {
+	struct lap lap = lap_begin();
+	while (done < job->batches && lap_goes_on(&lap)) {
 		events_next(&e);
 		if (weir_commit(w, got, e.event, job->batch, &err) != 0)
 			bench_die("commit", err.msg);
 		done++;
 	}
-	double took = bench_now() - from;
+	double rate = lap_end(&lap, job, done * job->batch);
+	double closing = bench_now();
 	weir_close(w);
-	job->closing = bench_now() - from - took;
+	job->closing = bench_now() - closing;
 	job->bytes = (journal_bytes(dir) - before) / done;
 	bench_drop(dir);
 	events_fini(&e);
 	free(got);
-	return (double)(done * job->batch) / took;
+	return rate;
 }
 
 /* ---- many threads -------------------------------------------------------- */
@@ -131,7 +132,7 @@ struct one {
 	struct weir *w;
 	struct job *job;
 	unsigned number;
-	double until;
+	const struct lap *lap;
 	uint64_t done;
 	pthread_t thread;
 };
@@ -147,8 +148,7 @@ append_some(void *arg)
 
 	events_init(&e, 1, job->payload, job->content, job->aggregates,
 		    o->number + 1);
-	while (o->done < job->batches / job->threads &&
-	       bench_now() < o->until) {
+	while (o->done < job->batches / job->threads && lap_goes_on(o->lap)) {
 		events_next(&e);
 		if (weir_append(o->w, &got, e.event, &err) != 0)
 			bench_die("append", err.msg);
@@ -167,12 +167,10 @@ side_threads(struct job *job)
 	uint64_t before = warm_up(w, job, dir);
 	uint64_t done = 0;
 
-	double from = bench_now();
+	struct lap lap = lap_begin();
 	for (unsigned i = 0; i < job->threads; i++) {
-		one[i] = (struct one){.w = w,
-				      .job = job,
-				      .number = i,
-				      .until = from + bench.cap};
+		one[i] = (struct one){
+			.w = w, .job = job, .number = i, .lap = &lap};
 		if (pthread_create(&one[i].thread, NULL, append_some,
 				   &one[i]) != 0)
 			bench_die("thread", "none");
@@ -181,12 +179,12 @@ side_threads(struct job *job)
 		pthread_join(one[i].thread, NULL);
 		done += one[i].done;
 	}
-	double took = bench_now() - from;
+	double rate = lap_end(&lap, job, done);
 	weir_close(w);
 	job->bytes = (journal_bytes(dir) - before) / done;
 	bench_drop(dir);
 	free(one);
-	return (double)done / took;
+	return rate;
 }
 
 /* ---- submit -------------------------------------------------------------- */
@@ -216,8 +214,8 @@ side_submit(struct job *job)
 
 	events_init(&e, job->batch, job->payload, job->content, job->aggregates,
 		    1);
-	double from = bench_now(), until = from + bench.cap;
-	while (sent < job->batches && bench_now() < until) {
+	struct lap lap = lap_begin();
+	while (sent < job->batches && lap_goes_on(&lap)) {
 		events_next(&e);
 		if (weir_submit(w, e.event, job->batch, 0, answered, &done,
 				&err) != 0)
@@ -226,12 +224,12 @@ side_submit(struct job *job)
 	}
 	if (weir_wait(w, last + sent * job->batch, -1, &err) != 0)
 		bench_die("wait", err.msg);
-	double took = bench_now() - from;
+	double rate = lap_end(&lap, job, done);
 	weir_close(w);
 	if (done != sent * job->batch)
 		bench_die("submit", "an answer is missing");
 	job->bytes = (journal_bytes(dir) - before) / sent;
 	bench_drop(dir);
 	events_fini(&e);
-	return (double)done / took;
+	return rate;
 }

@@ -15,13 +15,38 @@
 #include <unistd.h>
 #include "bench.h"
 
-#define FIRST	 (1u << 20)
-#define LAST	 (256u << 20)
-#define WARM	 (32u << 20) /* the segment before */
-#define FILL	 (1u << 20)
+#define FIRST (1u << 20)
+#define LAST  (256u << 20)
+#define WARM  (32u << 20) /* the segment before */
+/* As weir does it: kernels that copy into large new folios can take ten times
+ * as long for it. */
+#define FILL	 (64u << 10)
 #define HAND	 (8u << 20) /* bytes that may wait */
 #define WORDS	 64u
 #define PATIENCE 8
+
+struct lap
+lap_begin(void)
+{
+	double now = bench_now();
+
+	return (struct lap){now, now + bench.cap, bench_cpu()};
+}
+
+bool
+lap_goes_on(const struct lap *lap)
+{
+	return bench_now() < lap->until;
+}
+
+double
+lap_end(const struct lap *lap, struct job *job, uint64_t records)
+{
+	double took = bench_now() - lap->from;
+
+	job->cpu = (bench_cpu() - lap->cpu) / (double)records * 1e9;
+	return (double)records / took;
+}
 
 /* ---- segments ------------------------------------------------------------ */
 
@@ -94,14 +119,14 @@ side_plain(struct job *job)
 	uint64_t done = 0;
 
 	plain_open(&p, job->bytes, job->warm > 0);
-	double from = bench_now(), until = from + bench.cap;
-	while (done < job->batches && bench_now() < until) {
+	struct lap lap = lap_begin();
+	while (done < job->batches && lap_goes_on(&lap)) {
 		plain_write(&p, p.block, job->bytes);
 		done++;
 	}
-	double took = bench_now() - from;
+	double rate = lap_end(&lap, job, done * job->batch);
 	plain_close(&p);
-	return (double)(done * job->batch) / took;
+	return rate;
 }
 
 /* ---- group commit -------------------------------------------------------- */
@@ -117,7 +142,7 @@ static struct {
 	unsigned waiting, callers;
 	uint64_t records, each;
 	size_t bytes;
-	double until;
+	struct lap lap;
 	bool patient; /* callers wait for the sync */
 	_Atomic uint32_t synced, word[WORDS];
 } group;
@@ -156,7 +181,7 @@ static void *
 caller(void *arg)
 {
 	(void)arg;
-	for (uint64_t i = 0; i < group.each && bench_now() < group.until; i++)
+	for (uint64_t i = 0; i < group.each && lap_goes_on(&group.lap); i++)
 		hand_over(group.plain.block);
 	pthread_mutex_lock(&group.mu);
 	group.callers--;
@@ -210,7 +235,7 @@ serve(void)
 }
 
 static double
-run_group(const struct job *job, unsigned threads, bool patient)
+run_group(struct job *job, unsigned threads, bool patient)
 {
 	pthread_t *thread = calloc(threads, sizeof(*thread));
 
@@ -229,20 +254,19 @@ run_group(const struct job *job, unsigned threads, bool patient)
 	group.each = job->batches / threads;
 	group.callers = threads;
 	group.patient = patient;
-	double from = bench_now();
-	group.until = from + bench.cap;
+	group.lap = lap_begin();
 	for (unsigned i = 0; i < threads; i++)
 		if (pthread_create(&thread[i], NULL, caller, NULL) != 0)
 			bench_die("thread", "none");
 	serve();
-	double took = bench_now() - from;
+	double rate = lap_end(&group.lap, job, group.records);
 	for (unsigned i = 0; i < threads; i++)
 		pthread_join(thread[i], NULL);
 	plain_close(&group.plain);
 	free(group.hand[0]);
 	free(group.hand[1]);
 	free(thread);
-	return (double)group.records / took;
+	return rate;
 }
 
 double

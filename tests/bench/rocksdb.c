@@ -114,16 +114,16 @@ side_rocksdb(struct job *job)
 	write_batch(&r);
 	events_init(&e, job->batch, job->payload, job->content, job->aggregates,
 		    1);
-	double from = bench_now(), until = from + bench.cap;
-	for (uint64_t i = 0; i < job->batches && bench_now() < until; i++) {
+	struct lap lap = lap_begin();
+	for (uint64_t i = 0; i < job->batches && lap_goes_on(&lap); i++) {
 		events_next(&e);
 		for (unsigned k = 0; k < e.n; k++)
 			put_one(&r, &e.event[k], ++sequence);
 		write_batch(&r);
 	}
-	double took = bench_now() - from;
+	double rate = lap_end(&lap, job, sequence);
 	close_rocks(&r);
 	bench_drop(dir);
 	events_fini(&e);
-	return (double)sequence / took;
+	return rate;
 }

@@ -8,6 +8,7 @@
  * which it appended. A job ends early when bench.cap seconds are over.
  */
 
+#include <stdbool.h>
 #include <weir/weir.h>
 
 struct job {
@@ -24,7 +25,18 @@ struct job {
 	 * it, the plain sides write as much. */
 	size_t bytes;
 	double closing; /* side_weir: seconds that weir_close took */
+	double cpu;	/* ns a record, of all threads */
 };
+
+/* The time in which a side appends. */
+struct lap {
+	double from, until, cpu;
+};
+
+struct lap lap_begin(void);
+bool lap_goes_on(const struct lap *lap);
+/* Records per second; fills job->cpu. */
+double lap_end(const struct lap *lap, struct job *job, uint64_t records);
 
 typedef double side(struct job *job);
 

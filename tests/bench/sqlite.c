@@ -81,19 +81,19 @@ side_sqlite(struct job *job)
 	run("COMMIT");
 	events_init(&e, job->batch, job->payload, job->content, job->aggregates,
 		    1);
-	double from = bench_now(), until = from + bench.cap;
-	for (uint64_t i = 0; i < job->batches && bench_now() < until; i++) {
+	struct lap lap = lap_begin();
+	for (uint64_t i = 0; i < job->batches && lap_goes_on(&lap); i++) {
 		events_next(&e);
 		run("BEGIN");
 		for (unsigned k = 0; k < e.n; k++)
 			put_one(record, head, &e.event[k], ++sequence);
 		run("COMMIT");
 	}
-	double took = bench_now() - from;
+	double rate = lap_end(&lap, job, sequence);
 	sqlite3_finalize(record);
 	sqlite3_finalize(head);
 	sqlite3_close(db);
 	bench_drop(dir);
 	events_fini(&e);
-	return (double)sequence / took;
+	return rate;
 }
