@@ -2,20 +2,24 @@
 /*
  * The fold of an aggregate's payloads: see fold.h for what state is.
  *
- * Each member has two pieces of memory: its key (the first raw spelling with
- * its quotes, then the decoded name when that differs) and its value, kept
- * with some room so that a later value of like size is written over it. The
- * members stand in one array in first-seen order; once there are more than
- * INDEX_FROM of them, an open-addressed table of slot numbers finds a name.
+ * The state is kept as the JSON object it is shown as, in one piece of memory,
+ * with the places of its members in first-seen order beside it: a delivery
+ * copies one piece, and a cache holds many. A payload's members are collected
+ * as edits first and then written at once. Once there are more than INDEX_FROM
+ * members, an open-addressed table of member numbers finds a name.
  *
- * 1. members[i] and slots[i] belong together for every i < n.
- * 2. index, when there, holds i + 1 for every i < n, and is never more than
+ * 1. text[0 .. len) is the object; members follow each other with nothing but
+ *    one comma between. Behind it are the decoded names of the members whose
+ *    key has an escape (ODD), in their order, each after its length.
+ * 2. A key stays as it was first spelled; values stay as they came, breaks says
+ *    that one may hold a line break.
+ * 3. index, when there, holds i + 1 for every i < n, and is never more than
  *    half full.
- * 3. version moves only after all members of a payload are in. Applying the
- *    same record again after a failure gives what one application gives.
+ * 4. Nothing changes before all memory is there, and version moves last.
  */
 #include "model/fold.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
@@ -31,14 +35,19 @@
 #define INDEX_FROM 12u	 /* members from which an index pays */
 #define CHAIN_STEP 4096u /* positions fetched at a time by fold_load */
 #define VALUE_MAX  (WEIR_PAYLOAD_MAX * 6 + 64) /* a text payload, escaped */
+#define TEXT_MAX   (1u << 30)
+#define ODD	   (1u << 31)
+#define EDITS_FEW  32u
+
+/* Where a member's key and value begin in text. */
+struct place {
+	uint32_t key; /* ODD: with an escape */
+	uint32_t value;
+};
 
 struct slot {
-	char *key;     /* raw spelling, then the decoded name */
-	size_t rawlen; /* bytes of the raw spelling */
-	size_t keycap; /* bytes at key */
-	char *value;
-	size_t cap; /* bytes at value */
-	uint64_t hash;
+	uint32_t hash;
+	uint32_t member; /* + 1; 0: free */
 };
 
 struct fold {
@@ -46,12 +55,31 @@ struct fold {
 	int64_t first_at;
 	char *user;
 	size_t userlen;
-	struct weir_sink_member *members;
-	struct slot *slots;
+	char *text;
+	size_t len, tail; /* of the object, of the names behind it */
+	struct place *places;
 	size_t n, cap;
-	uint32_t *index;
-	size_t mask; /* entries of index - 1 */
+	struct slot *index;
+	size_t mask;			  /* entries of index - 1 */
+	struct weir_sink_member *members; /* what fold_members gave */
 	size_t bytes;
+	bool breaks;
+};
+
+/* A member of a payload; member is n or more for one that is new. */
+struct edit {
+	size_t member;
+	struct weir_str key, raw; /* key with its quotes */
+	struct weir_str name;	  /* decoded, of one that is new */
+	char *decoded;		  /* memory of name, or NULL */
+	uint32_t hash;
+};
+
+struct edits {
+	struct edit *list;
+	size_t n, cap;
+	size_t known; /* the first ones change members that are there */
+	struct edit few[EDITS_FEW];
 };
 
 struct fold *
@@ -70,13 +98,10 @@ fold_free(struct fold *f)
 {
 	if (f == NULL)
 		return;
-	for (size_t i = 0; i < f->n; i++) {
-		mem_free(f->slots[i].key);
-		mem_free(f->slots[i].value);
-	}
-	mem_free(f->members);
-	mem_free(f->slots);
+	mem_free(f->text);
+	mem_free(f->places);
 	mem_free(f->index);
+	mem_free(f->members);
 	mem_free(f->user);
 	mem_free(f);
 }
@@ -105,176 +130,452 @@ fold_first_user(const struct fold *f)
 	return (struct weir_str){f->user, f->user != NULL ? f->userlen : 0};
 }
 
+/* ---- looking ------------------------------------------------------------ */
+
+static struct weir_str
+member_key(const struct fold *f, size_t i)
+{
+	uint32_t from = f->places[i].key & ~ODD;
+
+	return (struct weir_str){f->text + from, f->places[i].value - 1 - from};
+}
+
+static struct weir_str
+member_value(const struct fold *f, size_t i)
+{
+	uint32_t from = f->places[i].value;
+	size_t end =
+		i + 1 < f->n ? (f->places[i + 1].key & ~ODD) - 1 : f->len - 1;
+
+	return (struct weir_str){f->text + from, end - from};
+}
+
+size_t
+fold_count(const struct fold *f)
+{
+	return f->n;
+}
+
+size_t
+fold_size(const struct fold *f)
+{
+	return f->len != 0 ? f->len + f->tail : 2;
+}
+
+static uint32_t
+tail_length(const char *tail)
+{
+	uint32_t n;
+
+	memcpy(&n, tail, sizeof(n));
+	return n;
+}
+
+struct weir_str
+fold_copy(const struct fold *f, char *to, struct weir_sink_member *members)
+{
+	const char *tail = to + f->len;
+
+	if (f->len == 0) {
+		memcpy(to, "{}", 2);
+		return (struct weir_str){to, 2};
+	}
+	if (to != f->text)
+		memcpy(to, f->text, f->len + f->tail);
+	for (size_t i = 0; i < f->n; i++) {
+		struct weir_str key = member_key(f, i);
+		struct weir_str raw = member_value(f, i);
+
+		members[i].name = (struct weir_str){
+			to + (f->places[i].key & ~ODD) + 1, key.len - 2};
+		members[i].raw =
+			(struct weir_str){to + f->places[i].value, raw.len};
+		members[i].kind = (uint32_t)json_kind(raw);
+		if ((f->places[i].key & ODD) == 0)
+			continue;
+		members[i].name = (struct weir_str){tail + sizeof(uint32_t),
+						    tail_length(tail)};
+		tail += sizeof(uint32_t) + members[i].name.len;
+	}
+	return (struct weir_str){to, f->breaks ? 0 : f->len};
+}
+
 const struct weir_sink_member *
-fold_members(const struct fold *f, size_t *n)
+fold_members(struct fold *f, size_t *n)
 {
+	struct weir_sink_member *m =
+		mem_resize(f->members, (f->n + 1) * sizeof(*f->members));
+
+	*n = 0;
+	if (m == NULL)
+		return NULL;
+	f->members = m;
+	if (f->n != 0)
+		(void)fold_copy(f, f->text, m);
 	*n = f->n;
-	return f->members;
+	return m;
 }
 
-static void
-index_put(struct fold *f, size_t i)
-{
-	size_t at = (size_t)f->slots[i].hash & f->mask;
-
-	while (f->index[at] != 0)
-		at = (at + 1) & f->mask;
-	f->index[at] = (uint32_t)i + 1;
-}
-
-/* Makes room in the index for one more member. */
+/* Is this the decoded name of member i? */
 static int
-index_grow(struct fold *f)
+name_is(const struct fold *f, size_t i, struct weir_str name)
 {
-	size_t entries;
-	uint32_t *fresh;
+	struct weir_str key = member_key(f, i);
+	char *decoded;
+	bool same;
 
-	if (f->n < INDEX_FROM)
-		return 0;
-	if (f->index != NULL && (f->n + 1) * 2 <= f->mask + 1)
-		return 0;
-	entries = f->index != NULL ? (f->mask + 1) * 2 : INDEX_FROM * 4;
-	while ((entries & (entries - 1)) != 0)
-		entries += entries & (~entries + 1);
-	fresh = mem_new(entries * sizeof(*fresh));
-	if (fresh == NULL)
+	if ((f->places[i].key & ODD) == 0)
+		return str_eq((struct weir_str){key.data + 1, key.len - 2},
+			      name);
+	decoded = mem_new(key.len);
+	if (decoded == NULL)
 		return WEIR_ENOMEM;
-	f->bytes += entries * sizeof(*fresh);
-	if (f->index != NULL)
-		f->bytes -= (f->mask + 1) * sizeof(*fresh);
-	mem_free(f->index);
-	f->index = fresh;
-	f->mask = entries - 1;
-	for (size_t i = 0; i < f->n; i++)
-		index_put(f, i);
-	return 0;
+	key.len = json_decode(decoded, key);
+	key.data = decoded;
+	same = str_eq(key, name);
+	mem_free(decoded);
+	return same;
 }
 
+/* Sets e->member for a name. */
 static int
-member_find(const struct fold *f, size_t *out, struct weir_str name,
-	    uint64_t hash)
+member_find(const struct fold *f, struct edit *e)
 {
+	int is;
+
+	e->member = SIZE_MAX;
 	if (f->index == NULL) {
-		for (size_t i = 0; i < f->n; i++)
-			if (f->slots[i].hash == hash &&
-			    str_eq(f->members[i].name, name)) {
-				*out = i;
-				return 1;
+		for (size_t i = 0; i < f->n; i++) {
+			is = name_is(f, i, e->name);
+			if (is != 0) {
+				e->member = i;
+				return is < 0 ? is : 0;
 			}
+		}
 		return 0;
 	}
-	for (size_t at = (size_t)hash & f->mask; f->index[at] != 0;
+	for (size_t at = e->hash & f->mask; f->index[at].member != 0;
 	     at = (at + 1) & f->mask) {
-		size_t i = f->index[at] - 1;
-
-		if (f->slots[i].hash == hash &&
-		    str_eq(f->members[i].name, name)) {
-			*out = i;
-			return 1;
+		if (f->index[at].hash != e->hash)
+			continue;
+		is = name_is(f, f->index[at].member - 1, e->name);
+		if (is != 0) {
+			e->member = f->index[at].member - 1;
+			return is < 0 ? is : 0;
 		}
 	}
 	return 0;
 }
 
-/* Writes a value over the one a slot has, in place when it fits. */
-static int
-value_set(struct fold *f, size_t i, struct weir_str raw)
+/* ---- collecting --------------------------------------------------------- */
+
+static void
+edits_init(struct edits *e)
 {
-	struct slot *s = &f->slots[i];
-
-	if (raw.len > s->cap || s->cap > 2 * raw.len + 256) {
-		size_t cap = raw.len + raw.len / 8 + 16;
-		char *p = mem_new(cap);
-
-		if (p == NULL)
-			return WEIR_ENOMEM;
-		f->bytes = f->bytes - s->cap + cap;
-		mem_free(s->value);
-		s->value = p;
-		s->cap = cap;
-	}
-	memcpy(s->value, raw.data, raw.len);
-	f->members[i].raw = (struct weir_str){s->value, raw.len};
-	f->members[i].kind = (uint32_t)json_kind(f->members[i].raw);
-	return 0;
+	e->list = e->few;
+	e->n = e->known = 0;
+	e->cap = EDITS_FEW;
 }
 
-static int
-arrays_grow(struct fold *f)
+static void
+edits_fini(struct edits *e)
 {
-	size_t cap = f->cap == 0 ? 8 : f->cap * 2;
-	void *p;
-
-	if (f->n < f->cap)
-		return 0;
-	p = mem_resize(f->members, cap * sizeof(*f->members));
-	if (p == NULL)
-		return WEIR_ENOMEM;
-	f->members = p;
-	p = mem_resize(f->slots, cap * sizeof(*f->slots));
-	if (p == NULL)
-		return WEIR_ENOMEM;
-	f->slots = p;
-	f->bytes += (cap - f->cap) * (sizeof(*f->members) + sizeof(*f->slots));
-	f->cap = cap;
-	return 0;
+	for (size_t i = 0; i < e->n; i++)
+		mem_free(e->list[i].decoded);
+	if (e->list != e->few)
+		mem_free(e->list);
 }
 
-/* rawkey has its quotes; name is it decoded. */
-static int
-member_add(struct fold *f, struct weir_str rawkey, struct weir_str name,
-	   uint64_t hash, struct weir_str raw)
+static struct edit *
+edits_add(struct edits *e)
 {
-	bool plain = name.len == rawkey.len - 2;
-	struct slot s = {.rawlen = rawkey.len, .hash = hash};
+	struct edit *list;
 
-	if (arrays_grow(f) != 0 || index_grow(f) != 0)
-		return WEIR_ENOMEM;
-	s.keycap = rawkey.len + (plain ? 0 : name.len);
-	s.key = mem_new(s.keycap);
-	if (s.key == NULL)
-		return WEIR_ENOMEM;
-	memcpy(s.key, rawkey.data, rawkey.len);
-	if (!plain)
-		memcpy(s.key + rawkey.len, name.data, name.len);
-	f->slots[f->n] = s;
-	f->members[f->n] = (struct weir_sink_member){
-		.name = {s.key + (plain ? 1 : rawkey.len), name.len}};
-	if (value_set(f, f->n, raw) != 0) {
-		mem_free(s.key);
-		return WEIR_ENOMEM;
-	}
-	f->bytes += s.keycap;
-	f->n++;
-	if (f->index != NULL)
-		index_put(f, f->n - 1);
-	return 0;
+	if (e->n < e->cap)
+		return &e->list[e->n++];
+	list = mem_resize(e->list != e->few ? e->list : NULL,
+			  e->cap * 2 * sizeof(*list));
+	if (list == NULL)
+		return NULL;
+	if (e->list == e->few)
+		memcpy(list, e->few, sizeof(e->few));
+	e->list = list;
+	e->cap *= 2;
+	return &e->list[e->n++];
 }
 
+/* rawkey has its quotes; hint is the member that is likely meant. */
 static int
-member_set(struct fold *f, struct weir_str rawkey, struct weir_str raw)
+collect(const struct fold *f, struct edits *edits, size_t hint,
+	struct weir_str rawkey, struct weir_str raw)
 {
-	struct weir_str name = {rawkey.data + 1, rawkey.len - 2};
+	struct edit *e = edits_add(edits);
 	char *decoded = NULL;
-	uint64_t hash;
-	size_t i;
-	int rc;
 
-	if (name.len > 0 && memchr(name.data, '\\', name.len) != NULL) {
-		decoded = mem_new(name.len);
+	if (e == NULL)
+		return WEIR_ENOMEM;
+	*e = (struct edit){.member = hint, .key = rawkey, .raw = raw};
+	if (hint < f->n && str_eq(member_key(f, hint), rawkey))
+		return 0;
+	e->name = (struct weir_str){rawkey.data + 1, rawkey.len - 2};
+	if (e->name.len > 0 && memchr(e->name.data, '\\', e->name.len)) {
+		decoded = mem_new(e->name.len);
 		if (decoded == NULL)
 			return WEIR_ENOMEM;
-		name.len = json_decode(decoded, rawkey);
-		name.data = decoded;
+		e->decoded = decoded;
+		e->name.len = json_decode(decoded, rawkey);
+		e->name.data = decoded;
 	}
-	hash = hash_bytes(0, name);
-	if (member_find(f, &i, name, hash))
-		rc = value_set(f, i, raw);
-	else
-		rc = member_add(f, rawkey, name, hash, raw);
-	mem_free(decoded);
-	return rc;
+	e->hash = (uint32_t)hash_bytes(0, e->name);
+	return member_find(f, e);
 }
+
+static int
+edit_cmp(const void *a, const void *b)
+{
+	const struct edit *x = a, *y = b;
+
+	if (x->member != y->member)
+		return x->member < y->member ? -1 : 1;
+	/* new ones stay in the payload's order */
+	return (x->key.data > y->key.data) - (x->key.data < y->key.data);
+}
+
+static void
+edits_sort(struct edits *e, size_t n)
+{
+	bool sorted = true;
+
+	for (size_t i = 1; i < e->n; i++)
+		sorted = sorted && e->list[i - 1].member <= e->list[i].member;
+	if (!sorted)
+		qsort(e->list, e->n, sizeof(*e->list), edit_cmp);
+	while (e->known < e->n && e->list[e->known].member < n)
+		e->known++;
+}
+
+/* ---- writing ------------------------------------------------------------ */
+
+static void
+index_put(struct fold *f, uint32_t hash, size_t member)
+{
+	size_t at = hash & f->mask;
+
+	while (f->index[at].member != 0)
+		at = (at + 1) & f->mask;
+	f->index[at] = (struct slot){hash, (uint32_t)member + 1};
+}
+
+static int
+index_all(struct fold *f)
+{
+	for (size_t i = 0; i < f->n; i++) {
+		struct weir_str key = member_key(f, i);
+		struct weir_str name = {key.data + 1, key.len - 2};
+		char *decoded = NULL;
+
+		if ((f->places[i].key & ODD) != 0) {
+			decoded = mem_new(key.len);
+			if (decoded == NULL)
+				return WEIR_ENOMEM;
+			name.len = json_decode(decoded, key);
+			name.data = decoded;
+		}
+		index_put(f, (uint32_t)hash_bytes(0, name), i);
+		mem_free(decoded);
+	}
+	return 0;
+}
+
+/* Room in the index for n members. */
+static int
+index_grow(struct fold *f, size_t n)
+{
+	struct slot *old = f->index;
+	size_t entries = old != NULL ? f->mask + 1 : 0, before = entries;
+
+	if (n <= INDEX_FROM || n * 2 <= entries)
+		return 0;
+	for (entries = entries != 0 ? entries : 32; entries < n * 2;)
+		entries *= 2;
+	struct slot *fresh = mem_new(entries * sizeof(*fresh));
+	if (fresh == NULL)
+		return WEIR_ENOMEM;
+	f->index = fresh;
+	f->mask = entries - 1;
+	for (size_t i = 0; i < before; i++)
+		if (old[i].member != 0)
+			index_put(f, old[i].hash, old[i].member - 1);
+	if (old == NULL && index_all(f) != 0) {
+		mem_free(fresh);
+		f->index = NULL;
+		return WEIR_ENOMEM;
+	}
+	mem_free(old);
+	f->bytes += (entries - before) * sizeof(*fresh);
+	return 0;
+}
+
+static int
+places_grow(struct fold *f, size_t n)
+{
+	struct place *p;
+
+	if (n <= f->cap)
+		return 0;
+	p = mem_resize(f->places, n * sizeof(*p));
+	if (p == NULL)
+		return WEIR_ENOMEM;
+	f->bytes += (n - f->cap) * sizeof(*p);
+	f->places = p;
+	f->cap = n;
+	return 0;
+}
+
+/* The new lengths, at most about TEXT_MAX; false: it is too much. */
+static bool
+measure(const struct fold *f, size_t *len, size_t *tail, const struct edits *e)
+{
+	size_t n = f->len != 0 ? f->len : 2;
+
+	*tail = f->tail;
+	for (size_t i = 0; i < e->n && n <= TEXT_MAX; i++) {
+		const struct edit *d = &e->list[i];
+
+		n += d->raw.len;
+		if (i < e->known) {
+			n -= member_value(f, d->member).len;
+			continue;
+		}
+		n += d->key.len + 1 + (f->n + i - e->known > 0);
+		if (d->decoded != NULL)
+			*tail += sizeof(uint32_t) + d->name.len;
+	}
+	*len = n;
+	return n <= TEXT_MAX && *tail <= TEXT_MAX;
+}
+
+static char *
+put(char *to, const void *p, size_t n)
+{
+	memcpy(to, p, n);
+	return to + n;
+}
+
+/* Values that are as long as those they replace are written over them. */
+static bool
+overwrite(struct fold *f, const struct edits *e)
+{
+	if (e->known != e->n)
+		return false;
+	for (size_t i = 0; i < e->n; i++)
+		if (member_value(f, e->list[i].member).len !=
+		    e->list[i].raw.len)
+			return false;
+	for (size_t i = 0; i < e->n; i++)
+		memcpy(f->text + f->places[e->list[i].member].value,
+		       e->list[i].raw.data, e->list[i].raw.len);
+	return true;
+}
+
+/* Copies the object with the known members' new values; returns its end, at
+ * the closing brace. Moves the places. */
+static char *
+put_known(struct fold *f, char *to, const struct edits *e)
+{
+	const char *from = f->text;
+	uint32_t shift = 0;
+	size_t moved = 0;
+
+	if (f->len == 0) {
+		*to = '{';
+		return to + 1;
+	}
+	for (size_t i = 0; i < e->known; i++) {
+		const struct edit *d = &e->list[i];
+		struct weir_str old = member_value(f, d->member);
+
+		to = put(to, from, (size_t)(old.data - from));
+		to = put(to, d->raw.data, d->raw.len);
+		from = old.data + old.len;
+		for (; moved <= d->member; moved++) {
+			f->places[moved].key += shift;
+			f->places[moved].value += shift;
+		}
+		shift += (uint32_t)d->raw.len - (uint32_t)old.len;
+	}
+	for (; moved < f->n; moved++) {
+		f->places[moved].key += shift;
+		f->places[moved].value += shift;
+	}
+	return put(to, from, (size_t)(f->text + f->len - 1 - from));
+}
+
+/* Appends what is new, then the names. */
+static void
+put_new(struct fold *f, char *text, char *to, const struct edits *e)
+{
+	for (size_t i = e->known; i < e->n; i++) {
+		const struct edit *d = &e->list[i];
+		struct place *p = &f->places[f->n];
+
+		if (f->n > 0)
+			*to++ = ',';
+		p->key = (uint32_t)(to - text);
+		to = put(to, d->key.data, d->key.len);
+		*to++ = ':';
+		p->value = (uint32_t)(to - text);
+		to = put(to, d->raw.data, d->raw.len);
+		if (d->decoded != NULL)
+			p->key |= ODD;
+		if (f->index != NULL)
+			index_put(f, d->hash, f->n);
+		f->n++;
+	}
+	*to++ = '}';
+	if (f->tail > 0)
+		to = put(to, f->text + f->len, f->tail);
+	for (size_t i = e->known; i < e->n; i++) {
+		uint32_t n = (uint32_t)e->list[i].name.len;
+
+		if (e->list[i].decoded == NULL)
+			continue;
+		to = put(to, &n, sizeof(n));
+		to = put(to, e->list[i].name.data, n);
+	}
+}
+
+static int
+write_edits(struct fold *f, const struct edits *e)
+{
+	size_t len = 0, tail = 0, n = f->n + e->n - e->known;
+	char *text;
+
+	if (e->n == 0 || overwrite(f, e))
+		return 0;
+	if (!measure(f, &len, &tail, e) || places_grow(f, n) != 0 ||
+	    index_grow(f, n) != 0)
+		return WEIR_ENOMEM;
+	text = mem_resize(NULL, len + tail);
+	if (text == NULL)
+		return WEIR_ENOMEM;
+	put_new(f, text, put_known(f, text, e), e);
+	mem_free(f->text);
+	f->bytes = f->bytes - f->len - f->tail + len + tail;
+	f->text = text;
+	f->len = len;
+	f->tail = tail;
+	return 0;
+}
+
+static bool
+has_breaks(struct weir_str s)
+{
+	return memchr(s.data, '\n', s.len) != NULL ||
+	       memchr(s.data, '\r', s.len) != NULL;
+}
+
+/* ---- applying ----------------------------------------------------------- */
 
 /* Text and bytes as the JSON values they are shown as. */
 static int
@@ -296,16 +597,24 @@ static int
 set_value(struct fold *f, const struct record_view *v)
 {
 	struct weir_str raw = v->payload;
+	struct edits edits;
 	struct buf b;
 	int rc = 0;
 
+	edits_init(&edits);
 	buf_init(&b, VALUE_MAX);
 	if (v->content != WEIR_CONTENT_JSON) {
 		rc = put_payload(&b, v);
 		raw = buf_str(&b);
 	}
 	if (rc == 0)
-		rc = member_set(f, STR("\"_value\""), raw);
+		rc = collect(f, &edits, 0, STR("\"_value\""), raw);
+	edits_sort(&edits, f->n);
+	if (rc == 0)
+		rc = write_edits(f, &edits);
+	if (rc == 0 && has_breaks(raw))
+		f->breaks = true;
+	edits_fini(&edits);
 	buf_fini(&b);
 	return rc;
 }
@@ -313,17 +622,28 @@ set_value(struct fold *f, const struct record_view *v)
 static int
 merge(struct fold *f, const struct record_view *v)
 {
+	struct edits edits;
 	struct json_iter it;
 	struct weir_str key, value;
+	size_t hint = 0;
+	int rc = 0;
 
 	if (v->content != WEIR_CONTENT_JSON ||
 	    json_kind(v->payload) != WEIR_OBJECT)
 		return set_value(f, v);
+	edits_init(&edits);
 	json_iter_init(&it, v->payload);
-	while (json_iter_next(&it, &key, &value))
-		if (member_set(f, key, value) != 0)
-			return WEIR_ENOMEM;
-	return 0;
+	while (rc == 0 && json_iter_next(&it, &key, &value)) {
+		rc = collect(f, &edits, hint, key, value);
+		hint = edits.list[edits.n - 1].member + 1;
+	}
+	edits_sort(&edits, f->n);
+	if (rc == 0)
+		rc = write_edits(f, &edits);
+	if (rc == 0 && !f->breaks && has_breaks(v->payload))
+		f->breaks = true;
+	edits_fini(&edits);
+	return rc;
 }
 
 int
@@ -352,35 +672,20 @@ fold_apply(struct fold *f, const struct record_view *v, struct weir_err *err)
 	return 0;
 }
 
-/* Appends a value; line breaks can only stand between its tokens. */
-static int
-put_value(struct buf *out, struct weir_str raw)
-{
-	size_t from = out->len;
-
-	if (buf_add_str(out, raw) != 0)
-		return WEIR_ENOMEM;
-	for (size_t i = from; i < out->len; i++)
-		if (out->data[i] == '\n' || out->data[i] == '\r')
-			out->data[i] = ' ';
-	return 0;
-}
-
 int
 fold_json(struct buf *out, const struct fold *f)
 {
-	buf_putc(out, '{');
-	for (size_t i = 0; i < f->n; i++) {
-		const struct slot *s = &f->slots[i];
+	size_t from = out->len;
 
-		if (i > 0)
-			buf_putc(out, ',');
-		buf_add(out, s->key, s->rawlen);
-		buf_putc(out, ':');
-		if (put_value(out, f->members[i].raw) != 0)
-			return WEIR_ENOMEM;
-	}
-	return buf_putc(out, '}');
+	if (f->len == 0)
+		return buf_puts(out, "{}");
+	if (buf_add(out, f->text, f->len) != 0)
+		return WEIR_ENOMEM;
+	/* line breaks can only stand between a value's tokens */
+	for (size_t i = from; f->breaks && i < out->len; i++)
+		if (out->data[i] == '\n' || out->data[i] == '\r')
+			out->data[i] = ' ';
+	return 0;
 }
 
 int

@@ -32,8 +32,17 @@ uint64_t fold_version(const struct fold *f);
 int64_t fold_first_at(const struct fold *f);
 struct weir_str fold_first_user(const struct fold *f);
 
-/* The members, borrowed until the next fold_apply or fold_free. */
-const struct weir_sink_member *fold_members(const struct fold *f, size_t *n);
+/* The members, borrowed until the next fold_apply or fold_free; NULL and none
+ * without memory. */
+const struct weir_sink_member *fold_members(struct fold *f, size_t *n);
+
+/* A copy of the state: fold_size bytes at `to`, into which fold_count members
+ * point. Returns the JSON object among them; its len is 0 when fold_json has
+ * to make it, as a value holds a line break. */
+size_t fold_count(const struct fold *f);
+size_t fold_size(const struct fold *f);
+struct weir_str fold_copy(const struct fold *f, char *to,
+			  struct weir_sink_member *members);
 
 /* One JSON object, compact between members; values as they came but for line
  * breaks between tokens. */
@@ -62,5 +71,14 @@ void fold_cache_free(struct fold_cache *c);
  * version older than the cached one gives a fold loaded anew. */
 int fold_cache_at(struct fold_cache *c, struct fold **out, struct reader *r,
 		  const struct record_view *v, struct weir_err *err);
+
+/* The same when of v only names, version and position are known. */
+int fold_cache_get(struct fold_cache *c, struct fold **out, struct reader *r,
+		   const struct record_view *v, struct weir_err *err);
+
+/* Takes v in when the cache is at the version before (or v is the first);
+ * else nothing is done. Reads nothing. */
+int fold_cache_advance(struct fold_cache *c, const struct record_view *v,
+		       struct weir_err *err);
 
 #endif

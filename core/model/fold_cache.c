@@ -178,21 +178,42 @@ settle(struct fold_cache *c, struct entry *e)
 		drop(c, c->oldest);
 }
 
-int
-fold_cache_at(struct fold_cache *c, struct fold **out, struct reader *r,
-	      const struct record_view *v, struct weir_err *err)
+static uint64_t
+hash_of(const struct record_view *v)
 {
-	uint64_t hash =
-		hash_bytes(hash_bytes(0, v->aggregate_type), v->aggregate_id);
+	return hash_bytes(hash_bytes(0, v->aggregate_type), v->aggregate_id);
+}
+
+/* The entry of the aggregate, at the version of v or below. */
+static struct entry *
+entry_of(struct fold_cache *c, const struct record_view *v)
+{
+	uint64_t hash = hash_of(v);
 	struct entry *e = find(c, hash, v->aggregate_type, v->aggregate_id);
-	int rc = 0;
 
 	if (e != NULL && fold_version(e->fold) > v->version) {
 		drop(c, e);
 		e = NULL;
 	}
-	if (e == NULL)
-		e = add(c, hash, v->aggregate_type, v->aggregate_id);
+	return e != NULL ? e
+			 : add(c, hash, v->aggregate_type, v->aggregate_id);
+}
+
+static void
+used(struct fold_cache *c, struct entry *e)
+{
+	unlink_use(c, e);
+	link_newest(c, e);
+	settle(c, e);
+}
+
+int
+fold_cache_at(struct fold_cache *c, struct fold **out, struct reader *r,
+	      const struct record_view *v, struct weir_err *err)
+{
+	struct entry *e = entry_of(c, v);
+	int rc = 0;
+
 	if (e == NULL)
 		return err_nomem(err);
 	if (fold_version(e->fold) + 1 == v->version)
@@ -203,9 +224,51 @@ fold_cache_at(struct fold_cache *c, struct fold **out, struct reader *r,
 		drop(c, e);
 		return rc;
 	}
-	unlink_use(c, e);
-	link_newest(c, e);
-	settle(c, e);
+	used(c, e);
 	*out = e->fold;
+	return 0;
+}
+
+int
+fold_cache_get(struct fold_cache *c, struct fold **out, struct reader *r,
+	       const struct record_view *v, struct weir_err *err)
+{
+	struct entry *e = entry_of(c, v);
+	int rc = 0;
+
+	if (e == NULL)
+		return err_nomem(err);
+	if (fold_version(e->fold) < v->version)
+		rc = fold_load(e->fold, r, v->position, err);
+	if (rc != 0) {
+		drop(c, e);
+		return rc;
+	}
+	used(c, e);
+	*out = e->fold;
+	return 0;
+}
+
+int
+fold_cache_advance(struct fold_cache *c, const struct record_view *v,
+		   struct weir_err *err)
+{
+	uint64_t hash = hash_of(v);
+	struct entry *e = find(c, hash, v->aggregate_type, v->aggregate_id);
+	int rc;
+
+	if (e == NULL && v->version == 1) {
+		e = add(c, hash, v->aggregate_type, v->aggregate_id);
+		if (e == NULL)
+			return err_nomem(err);
+	}
+	if (e == NULL || fold_version(e->fold) + 1 != v->version)
+		return 0;
+	rc = fold_apply(e->fold, v, err);
+	if (rc != 0) {
+		drop(c, e);
+		return rc;
+	}
+	used(c, e);
 	return 0;
 }

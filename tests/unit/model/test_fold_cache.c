@@ -215,6 +215,51 @@ test_cache_sizes(void **state)
 	close_fixture(x);
 }
 
+/* What a forward pass takes in and asks for later, with room or without. */
+static void
+test_cache_advance(void **state)
+{
+	static const size_t sizes[] = {0, 1 << 20};
+	struct fixture *x = open_fixture();
+	struct record_view v, known = {0};
+	struct weir_err err = {0};
+	struct fold *f;
+
+	(void)state;
+	append(x, "1", "{\"a\":1}");
+	append(x, "2", "{\"b\":1}");
+	append(x, "1", "{\"a\":2}");
+	append(x, "1", "{\"c\":3}");
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		struct fold_cache *c = fold_cache_new(sizes[i]);
+
+		reader_seek(x->r, 1);
+		while (reader_next(x->r, &v, &err) == 1)
+			assert_int_equal(fold_cache_advance(c, &v, &err), 0);
+		/* what is at a later version, or not there, stays as it is */
+		assert_int_equal(reader_at(x->r, &v, position_of(x, "1", 2),
+					   &err),
+				 0);
+		assert_int_equal(fold_cache_advance(c, &v, &err), 0);
+		known.aggregate_type = str_of("order");
+		for (unsigned k = 0; k < 3; k++) {
+			known.aggregate_id = str_of(k == 1 ? "2" : "1");
+			known.version = k == 0 ? 3 : 1;
+			known.position =
+				position_of(x, k == 1 ? "2" : "1",
+					    known.version);
+			assert_int_equal(fold_cache_get(c, &f, x->side, &known,
+							&err),
+					 0);
+			assert_json(f, k == 0	? "{\"a\":2,\"c\":3}"
+				       : k == 1 ? "{\"b\":1}"
+						: "{\"a\":1}");
+		}
+		fold_cache_free(c);
+	}
+	close_fixture(x);
+}
+
 static void
 test_cache_no_memory(void **state)
 {
@@ -256,6 +301,7 @@ main(void)
 		cmocka_unit_test(test_load),
 		cmocka_unit_test(test_cache),
 		cmocka_unit_test(test_cache_sizes),
+		cmocka_unit_test(test_cache_advance),
 		cmocka_unit_test(test_cache_no_memory),
 	};
 
