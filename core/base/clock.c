@@ -66,12 +66,12 @@ civil_of(int64_t days, int *year, int *month, int *day)
 }
 
 static char *
-put_number(char *out, int64_t v, int digits, char behind)
+put_two(char *out, unsigned v, char behind)
 {
-	for (int i = digits - 1; i >= 0; i--, v /= 10)
-		out[i] = (char)('0' + v % 10);
-	out[digits] = behind;
-	return out + digits + 1;
+	out[0] = (char)('0' + v / 10);
+	out[1] = (char)('0' + v % 10);
+	out[2] = behind;
+	return out + 3;
 }
 
 void
@@ -82,17 +82,20 @@ clock_text(char out[28], int64_t us)
 	us = us < CLOCK_MIN_US ? CLOCK_MIN_US : us;
 	us = us > CLOCK_MAX_US ? CLOCK_MAX_US : us;
 	int64_t since = us - CLOCK_MIN_US;
-	int64_t fraction = since % SECOND_US;
-	int64_t second = since / SECOND_US % DAY_S;
+	unsigned fraction = (unsigned)(since % SECOND_US);
+	unsigned second = (unsigned)(since / SECOND_US % DAY_S);
 	int64_t first = CLOCK_MIN_US / SECOND_US / DAY_S;
 	civil_of(first + since / SECOND_US / DAY_S, &year, &month, &day);
-	out = put_number(out, year, 4, '-');
-	out = put_number(out, month, 2, '-');
-	out = put_number(out, day, 2, 'T');
-	out = put_number(out, second / 3600, 2, ':');
-	out = put_number(out, second / 60 % 60, 2, ':');
-	out = put_number(out, second % 60, 2, '.');
-	out = put_number(out, fraction, 6, 'Z');
+	put_two(out, (unsigned)year / 100, '\0');
+	out = put_two(out + 2, (unsigned)year % 100, '-');
+	out = put_two(out, (unsigned)month, '-');
+	out = put_two(out, (unsigned)day, 'T');
+	out = put_two(out, second / 3600, ':');
+	out = put_two(out, second / 60 % 60, ':');
+	out = put_two(out, second % 60, '.');
+	put_two(out, fraction / 10000, '\0');
+	put_two(out + 2, fraction / 100 % 100, '\0');
+	out = put_two(out + 4, fraction % 100, 'Z');
 	*out = '\0';
 }
 

@@ -67,6 +67,13 @@ json_closing(const char *at, const char *end)
 	}
 }
 
+static bool
+ends_word(char c)
+{
+	return c == ',' || c == ']' || c == '}' || c == ' ' || c == '\n' ||
+	       c == '\r' || c == '\t';
+}
+
 /* Behind the value that begins at at. */
 static const char *
 skip_value(const char *at, const char *end)
@@ -97,7 +104,7 @@ skip_value(const char *at, const char *end)
 			at++;
 			continue;
 		default: /* a number or a word */
-			while (at < end && strchr(",]} \n\r\t", *at) == NULL)
+			while (at < end && !ends_word(*at))
 				at++;
 			break;
 		}

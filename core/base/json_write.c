@@ -33,22 +33,44 @@ put_escape(struct buf *b, unsigned char c)
 	return buf_add(b, text, 2);
 }
 
+/* Up to the first byte that has to be escaped. */
+static size_t
+plain_run(const char *p, size_t n)
+{
+	size_t i = 0;
+
+	for (; i + 8 <= n; i += 8) {
+		uint64_t w = json_word(p + i);
+		uint64_t low = (w - JSON_ONES * 0x20) & ~w & JSON_TOPS;
+
+		if (low != 0 || json_has(w, '"') || json_has(w, '\\'))
+			break;
+	}
+	for (; i < n; i++) {
+		unsigned char c = (unsigned char)p[i];
+
+		if (c < 0x20 || c == '"' || c == '\\')
+			break;
+	}
+	return i;
+}
+
 int
 json_put_string(struct buf *b, struct weir_str s)
 {
-	size_t run = 0;
 	size_t was = b->len;
 
+	if (buf_reserve(b, s.len + 2) != 0)
+		return WEIR_ENOMEM;
 	buf_putc(b, '"');
-	for (size_t i = 0; i < s.len; i++) {
-		unsigned char c = (unsigned char)s.data[i];
-		if (c >= 0x20 && c != '"' && c != '\\')
-			continue;
-		buf_add(b, s.data + run, i - run);
-		put_escape(b, c);
-		run = i + 1;
+	for (size_t i = 0; i < s.len;) {
+		size_t n = plain_run(s.data + i, s.len - i);
+
+		buf_add(b, s.data + i, n);
+		i += n;
+		if (i < s.len)
+			put_escape(b, (unsigned char)s.data[i++]);
 	}
-	buf_add(b, s.data + run, s.len - run);
 	buf_putc(b, '"');
 	return end_of(b, was);
 }

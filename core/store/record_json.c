@@ -14,6 +14,9 @@
 #include "base/str.h"
 #include "base/uuid.h"
 
+#define FIXED_MAX 512u /* of the parts written in one go */
+#define PUT(p, lit) ((p) = put_bytes((p), (lit), sizeof(lit) - 1))
+
 static void
 put_member(struct buf *out, const char *name, struct weir_str s)
 {
@@ -21,32 +24,44 @@ put_member(struct buf *out, const char *name, struct weir_str s)
 	json_put_string(out, s);
 }
 
-static void
-put_time(struct buf *out, const char *name, int64_t us)
+static char *
+put_bytes(char *p, const char *from, size_t n)
 {
-	char text[28];
-
-	clock_text(text, us);
-	buf_puts(out, name);
-	buf_putc(out, '"');
-	buf_puts(out, text);
-	buf_putc(out, '"');
+	memcpy(p, from, n);
+	return p + n;
 }
 
-static void
-put_digest(struct buf *out, const char *name, const uint8_t *digest)
+/* Quoted; and below: without the NUL that their makers add. */
+static char *
+put_time(char *p, int64_t us)
 {
-	char hex[2 * RECORD_DIGEST + 1];
+	*p = '"';
+	clock_text(p + 1, us);
+	p[28] = '"';
+	return p + 29;
+}
 
-	buf_puts(out, name);
-	if (digest == NULL) {
-		buf_puts(out, "null");
-		return;
-	}
-	str_hex(hex, digest, RECORD_DIGEST);
-	buf_putc(out, '"');
-	buf_puts(out, hex);
-	buf_putc(out, '"');
+static char *
+put_digest(char *p, const uint8_t *digest)
+{
+	if (digest == NULL)
+		return put_bytes(p, "null", 4);
+	*p = '"';
+	str_hex(p + 1, digest, RECORD_DIGEST);
+	p[1 + 2 * RECORD_DIGEST] = '"';
+	return p + 2 + 2 * RECORD_DIGEST;
+}
+
+static char *
+put_number(char *p, uint64_t v)
+{
+	char digits[20];
+	size_t n = sizeof(digits);
+
+	do
+		digits[--n] = (char)('0' + v % 10);
+	while ((v /= 10) != 0);
+	return put_bytes(p, digits + n, sizeof(digits) - n);
 }
 
 static void
@@ -63,19 +78,27 @@ put_base64(struct buf *out, struct weir_str s)
 }
 
 static void
+put_one_line(struct buf *out, struct weir_str s)
+{
+	char *from, *end;
+
+	if (buf_add_str(out, s) != 0)
+		return;
+	end = out->data + out->len;
+	from = end - s.len;
+	for (char *p = from; (p = memchr(p, '\n', (size_t)(end - p))) != NULL;)
+		*p = ' ';
+	for (char *p = from; (p = memchr(p, '\r', (size_t)(end - p))) != NULL;)
+		*p = ' ';
+}
+
+static void
 put_payload(struct buf *out, const struct record_view *v)
 {
-	size_t at = out->len;
-
 	buf_puts(out, ",\"payload\":");
 	switch (v->content) {
 	case WEIR_CONTENT_JSON:
-		at = out->len;
-		if (buf_add_str(out, v->payload) != 0)
-			return;
-		for (char *p = out->data + at; p < out->data + out->len; p++)
-			if (*p == '\n' || *p == '\r')
-				*p = ' ';
+		put_one_line(out, v->payload);
 		break;
 	case WEIR_CONTENT_TEXT:
 		json_put_string(out, v->payload);
@@ -91,7 +114,6 @@ put_actor(struct buf *out, const struct record_view *v)
 {
 	struct weir_str none = STR("");
 
-	buf_puts(out, ",\"issued_by\":");
 	if (v->group.data == NULL && v->user.data == NULL) {
 		buf_puts(out, "null");
 		return;
@@ -104,14 +126,25 @@ put_actor(struct buf *out, const struct record_view *v)
 static void
 put_metadata(struct buf *out, const struct record_view *v)
 {
-	char id[37];
+	char *p;
 
-	uuid_text(id, v->event_id);
-	buf_puts(out, ",\"metadata\":{\"event_id\":\"");
-	buf_puts(out, id);
-	put_time(out, "\",\"created_at\":", v->created_at);
+	if (buf_reserve(out, FIXED_MAX) != 0)
+		return;
+	p = out->data + out->len;
+	PUT(p, ",\"metadata\":{\"event_id\":\"");
+	uuid_text(p, v->event_id);
+	p += 36;
+	PUT(p, "\",\"created_at\":");
+	p = put_time(p, v->created_at);
+	PUT(p, ",\"issued_by\":");
+	out->len = (size_t)(p - out->data);
 	put_actor(out, v);
-	put_time(out, ",\"committed_at\":", v->committed_at);
+	if (buf_reserve(out, FIXED_MAX) != 0)
+		return;
+	p = out->data + out->len;
+	PUT(p, ",\"committed_at\":");
+	p = put_time(p, v->committed_at);
+	out->len = (size_t)(p - out->data);
 	if (v->correlation_id.data != NULL)
 		put_member(out, ",\"correlation_id\":", v->correlation_id);
 	if (v->causation_id.data != NULL)
@@ -119,6 +152,26 @@ put_metadata(struct buf *out, const struct record_view *v)
 	if (v->traceparent.data != NULL)
 		put_member(out, ",\"traceparent\":", v->traceparent);
 	buf_putc(out, '}');
+}
+
+static void
+put_place(struct buf *out, const struct record_view *v, const uint8_t *root)
+{
+	char *p;
+
+	if (buf_reserve(out, FIXED_MAX) != 0)
+		return;
+	p = out->data + out->len;
+	PUT(p, ",\"version\":");
+	p = put_number(p, v->version);
+	PUT(p, ",\"hash\":");
+	p = put_digest(p, v->hash);
+	PUT(p, ",\"merkle_root\":");
+	p = put_digest(p, root);
+	PUT(p, ",\"sequence\":");
+	p = put_number(p, v->sequence);
+	PUT(p, ",\"tags\":[");
+	out->len = (size_t)(p - out->data);
 }
 
 /* What the hash covers and the members above do not show; mostly nothing. */
@@ -147,10 +200,7 @@ record_json(struct buf *out, const struct record_view *v,
 	put_member(out, ",\"event_type\":", v->event_type);
 	put_payload(out, v);
 	put_metadata(out, v);
-	buf_printf(out, ",\"version\":%" PRIu64, v->version);
-	put_digest(out, ",\"hash\":", v->hash);
-	put_digest(out, ",\"merkle_root\":", root);
-	buf_printf(out, ",\"sequence\":%" PRIu64 ",\"tags\":[", v->sequence);
+	put_place(out, v, root);
 	for (size_t i = 0; i < v->ntags; i++)
 		put_member(out, i > 0 ? "," : "", v->tags[i]);
 	buf_putc(out, ']');
