@@ -5,8 +5,9 @@
  * 1. `rd` reads forward, `at` looks up single records, `aux` serves roots and
  *    folds; a view of one is never touched through another.
  * 2. All that a record points to lies in the arena, so views may go.
- * 3. With coalescing the forward pass only remembers the newest position of
- *    each aggregate; records, JSON and state are made for those alone.
+ * 3. With coalescing the forward pass keeps the newest record of each
+ *    aggregate, in the place of the one before where it fits, and takes the
+ *    others only into the cached states. State is copied for the newest alone.
  */
 #include "bus/batch.h"
 
@@ -16,8 +17,10 @@
 #include "base/str.h"
 #include "bus/arena.h"
 #include "bus/deadletter.h"
+#include "bus/roots.h"
 #include "bus/sinkconf.h"
 #include "model/fold.h"
+#include "model/hash.h"
 #include "store/reader.h"
 #include "store/store.h"
 
@@ -26,18 +29,24 @@
 
 #define SCAN_MAX   65536u /* records looked at for one batch, about */
 #define HARD_TIMES 16u	  /* memory of one batch at most, in max_bytes */
+#define KEPT_TIMES 4u	  /* the same of the records of a coalesced one */
 #define JSON_MAX   (256u << 20)
 
 /* Newest record of an aggregate within a coalesced batch. */
 struct newest {
 	uint64_t hash, position, sequence, dead;
 	struct weir_str type, id;
+	struct weir_sink_record *record; /* NULL: not kept, read it again */
+	char *text;			 /* of record */
+	size_t cap;
 };
 
 struct batch {
 	struct reader *rd, *at, *aux;
 	struct fold_cache *cache;
+	struct roots *roots;
 	struct arena arena;
+	struct record_view known; /* for fold_cache_get */
 	struct buf text;
 	const struct weir_sink_record **records;
 	size_t n, cap;
@@ -66,9 +75,10 @@ batch_new(struct store *s, size_t cache_bytes)
 	b->at = reader_new(s);
 	b->aux = reader_new(s);
 	b->cache = fold_cache_new(cache_bytes);
+	b->roots = roots_new(cache_bytes / 4);
 	buf_init(&b->text, JSON_MAX);
 	if (b->rd == NULL || b->at == NULL || b->aux == NULL ||
-	    b->cache == NULL) {
+	    b->cache == NULL || b->roots == NULL) {
 		batch_free(b);
 		return NULL;
 	}
@@ -84,6 +94,7 @@ batch_free(struct batch *b)
 	reader_free(b->at);
 	reader_free(b->aux);
 	fold_cache_free(b->cache);
+	roots_free(b->roots);
 	buf_fini(&b->text);
 	arena_fini(&b->arena);
 	mem_free(b->records);
@@ -128,48 +139,70 @@ grow(void *array, size_t *cap, size_t n, size_t size, struct weir_err *err)
 /* ---- one record ------------------------------------------------------------
  */
 
-static int
-fill_names(struct batch *b, struct weir_sink_record *r,
-	   const struct record_view *v)
+/* Bytes that fill_names takes. */
+static size_t
+names_size(const struct record_view *v)
 {
-	struct weir_str *tags = NULL;
-	int ok = 1;
+	size_t n = v->ntags * sizeof(struct weir_str) + v->aggregate_type.len +
+		   v->aggregate_id.len + v->event_type.len + v->group.len +
+		   v->user.len + v->payload.len + v->correlation_id.len +
+		   v->causation_id.len + v->traceparent.len + 9;
 
+	for (size_t i = 0; i < v->ntags; i++)
+		n += v->tags[i].len + 1;
+	return n;
+}
+
+static struct weir_str
+put_str(char **to, struct weir_str s)
+{
+	char *p = *to;
+
+	if (s.data == NULL)
+		return s;
+	memcpy(p, s.data, s.len);
+	p[s.len] = '\0';
+	*to = p + s.len + 1;
+	return (struct weir_str){p, s.len};
+}
+
+/* Copies what the view points to to `to`, which is aligned. */
+static void
+fill_names(struct weir_sink_record *r, char *to, const struct record_view *v)
+{
+	struct weir_str *tags = (struct weir_str *)(void *)to;
+
+	memset(r, 0, sizeof(*r));
+	to += v->ntags * sizeof(*tags);
 	r->op = (uint32_t)v->op;
 	r->flags = v->end_of_commit ? WEIR_RECORD_END_OF_COMMIT : 0;
 	r->sequence = v->sequence;
 	r->version = v->version;
-	r->aggregate_type = arena_str(&b->arena, v->aggregate_type, &ok);
-	r->aggregate_id = arena_str(&b->arena, v->aggregate_id, &ok);
-	r->event_type = arena_str(&b->arena, v->event_type, &ok);
+	r->aggregate_type = put_str(&to, v->aggregate_type);
+	r->aggregate_id = put_str(&to, v->aggregate_id);
+	r->event_type = put_str(&to, v->event_type);
 	memcpy(r->event_id, v->event_id, sizeof(r->event_id));
 	r->created_at = v->created_at;
 	r->committed_at = v->committed_at;
-	r->group = arena_str(&b->arena, v->group, &ok);
-	r->user = arena_str(&b->arena, v->user, &ok);
-	if (v->ntags != 0) {
-		tags = arena_get(&b->arena, v->ntags * sizeof(*tags));
-		if (tags == NULL)
-			return 0;
-		for (size_t i = 0; i < v->ntags; i++)
-			tags[i] = arena_str(&b->arena, v->tags[i], &ok);
-	}
-	r->tags = tags;
+	r->group = put_str(&to, v->group);
+	r->user = put_str(&to, v->user);
+	for (size_t i = 0; i < v->ntags; i++)
+		tags[i] = put_str(&to, v->tags[i]);
+	r->tags = v->ntags != 0 ? tags : NULL;
 	r->ntags = v->ntags;
 	r->content = (uint32_t)v->content;
-	r->payload = arena_str(&b->arena, v->payload, &ok);
-	r->correlation_id = arena_str(&b->arena, v->correlation_id, &ok);
-	r->causation_id = arena_str(&b->arena, v->causation_id, &ok);
-	r->traceparent = arena_str(&b->arena, v->traceparent, &ok);
+	r->payload = put_str(&to, v->payload);
+	r->correlation_id = put_str(&to, v->correlation_id);
+	r->causation_id = put_str(&to, v->causation_id);
+	r->traceparent = put_str(&to, v->traceparent);
 	memcpy(r->hash, v->hash, sizeof(r->hash));
-	return ok;
 }
 
 static int
 fill_json(struct batch *b, struct weir_sink_record *r,
 	  const struct record_view *v, struct weir_err *err)
 {
-	int ok = 1, rc = reader_root(b->aux, r->merkle_root, v->position, err);
+	int ok = 1, rc = roots_of(b->roots, r->merkle_root, b->aux, v, err);
 
 	if (rc != 0)
 		return rc;
@@ -182,30 +215,24 @@ fill_json(struct batch *b, struct weir_sink_record *r,
 }
 
 static int
-fill_state(struct batch *b, struct weir_sink_record *r,
-	   const struct record_view *v, struct weir_err *err)
+fill_state(struct batch *b, struct weir_sink_record *r, const struct fold *f,
+	   struct weir_err *err)
 {
-	const struct weir_sink_member *from;
-	struct weir_sink_member *to;
-	struct fold *f = NULL;
-	size_t n = 0;
-	int ok = 1, rc = fold_cache_at(b->cache, &f, b->aux, v, err);
+	struct weir_sink_member *members;
+	char *text;
+	int ok = 1;
 
-	if (rc != 0)
-		return rc;
 	r->first_at = fold_first_at(f);
 	r->first_user = arena_str(&b->arena, fold_first_user(f), &ok);
-	from = fold_members(f, &n);
-	to = arena_get(&b->arena, (n + 1) * sizeof(*to));
-	if (to == NULL)
+	r->nstate = fold_count(f);
+	members = arena_get(&b->arena, (r->nstate + 1) * sizeof(*members));
+	text = arena_get(&b->arena, fold_size(f));
+	if (members == NULL || text == NULL)
 		return err_nomem(err);
-	for (size_t i = 0; i < n; i++) {
-		to[i].name = arena_str(&b->arena, from[i].name, &ok);
-		to[i].kind = from[i].kind;
-		to[i].raw = arena_str(&b->arena, from[i].raw, &ok);
-	}
-	r->state = to;
-	r->nstate = n;
+	r->state_json = fold_copy(f, text, members);
+	r->state = members;
+	if (r->state_json.len != 0)
+		return ok ? 0 : err_nomem(err);
 	buf_clear(&b->text);
 	if (fold_json(&b->text, f) != 0)
 		return err_nomem(err);
@@ -219,19 +246,22 @@ take(struct batch *b, const struct record_view *v, uint32_t needs,
      struct weir_err *err)
 {
 	struct weir_sink_record *r = arena_get(&b->arena, sizeof(*r));
+	char *text = arena_get(&b->arena, names_size(v));
+	struct fold *f = NULL;
 	int rc = grow(&b->records, &b->cap, b->n, sizeof(*b->records), err);
 
 	if (rc != 0)
 		return rc;
-	if (r == NULL)
+	if (r == NULL || text == NULL)
 		return err_nomem(err);
-	memset(r, 0, sizeof(*r));
-	if (!fill_names(b, r, v))
-		return err_nomem(err);
+	fill_names(r, text, v);
 	if ((needs & WEIR_SINK_NEED_JSON) != 0)
 		rc = fill_json(b, r, v, err);
-	if (rc == 0 && (needs & WEIR_SINK_NEED_STATE) != 0)
-		rc = fill_state(b, r, v, err);
+	if (rc == 0 && (needs & WEIR_SINK_NEED_STATE) != 0) {
+		rc = fold_cache_at(b->cache, &f, b->aux, v, err);
+		if (rc == 0)
+			rc = fill_state(b, r, f, err);
+	}
 	if (rc == 0)
 		b->records[b->n++] = r;
 	return rc;
@@ -295,16 +325,7 @@ batch_wants(struct batch *b, uint64_t position, const struct sinkconf *c,
 static uint64_t
 hash_of(const struct record_view *v)
 {
-	uint64_t h = 0xcbf29ce484222325u;
-
-	for (size_t i = 0; i < v->aggregate_type.len; i++)
-		h = (h ^ (unsigned char)v->aggregate_type.data[i]) *
-		    0x100000001b3u;
-	h = (h ^ 0xffu) * 0x100000001b3u;
-	for (size_t i = 0; i < v->aggregate_id.len; i++)
-		h = (h ^ (unsigned char)v->aggregate_id.data[i]) *
-		    0x100000001b3u;
-	return h ^ (h >> 32);
+	return hash_bytes(hash_bytes(0, v->aggregate_type), v->aggregate_id);
 }
 
 static int
@@ -374,6 +395,52 @@ newest_cmp(const void *a, const void *b)
 	return (x->sequence > y->sequence) - (x->sequence < y->sequence);
 }
 
+/* Keeps the record as its aggregate's newest. */
+static int
+keep(struct batch *b, struct newest *e, const struct record_view *v,
+     struct weir_err *err)
+{
+	size_t n = names_size(v);
+
+	if (e->record == NULL)
+		e->record = arena_get(&b->arena, sizeof(*e->record));
+	if (e->cap < n) {
+		size_t cap = e->cap != 0 ? n + n / 4 : n;
+
+		e->text = arena_get(&b->arena, cap);
+		e->cap = e->text != NULL ? cap : 0;
+	}
+	if (e->record == NULL || e->text == NULL)
+		return err_nomem(err);
+	fill_names(e->record, e->text, v);
+	return 0;
+}
+
+/* What was kept becomes a record of the batch. */
+static int
+take_kept(struct batch *b, const struct newest *e, uint32_t needs,
+	  struct weir_err *err)
+{
+	struct fold *f = NULL;
+	int rc = grow(&b->records, &b->cap, b->n, sizeof(*b->records), err);
+
+	if (rc != 0)
+		return rc;
+	if ((needs & WEIR_SINK_NEED_STATE) != 0) {
+		b->known.aggregate_type = e->type;
+		b->known.aggregate_id = e->id;
+		b->known.version = e->record->version;
+		b->known.position = e->position;
+		rc = fold_cache_get(b->cache, &f, b->aux, &b->known, err);
+		if (rc == 0)
+			rc = fill_state(b, e->record, f, err);
+		if (rc != 0)
+			return rc;
+	}
+	b->records[b->n++] = e->record;
+	return 0;
+}
+
 /* Makes the records of a coalesced batch. 1: too much memory, the batch has to
  * be built anew with fewer aggregates. */
 static int
@@ -395,6 +462,8 @@ take_newest(struct batch *b, const struct batch_options *o,
 		} else if (b->n != 0 &&
 			   b->arena.bytes > HARD_TIMES * o->max_bytes) {
 			return 1;
+		} else if (e->record != NULL) {
+			rc = take_kept(b, e, o->needs, err);
 		} else {
 			rc = batch_add(b, e->position, o->needs, err);
 		}
@@ -436,7 +505,12 @@ look_at(struct batch *b, const struct record_view *v,
 	e->position = v->position;
 	e->sequence = v->sequence;
 	e->dead = dead != NULL ? dead->sequence : 0;
-	return 0;
+	if (e->dead != 0 || (o->needs & WEIR_SINK_NEED_JSON) != 0)
+		return 0;
+	rc = keep(b, e, v, err);
+	if (rc == 0 && (o->needs & WEIR_SINK_NEED_STATE) != 0)
+		rc = fold_cache_advance(b->cache, v, err);
+	return rc;
 }
 
 /* Is there enough for one batch, at the end of a commit? */
@@ -444,8 +518,9 @@ static bool
 enough(const struct batch *b, const struct batch_options *o, size_t limit)
 {
 	size_t have = o->coalesce ? b->nnewest : b->n;
+	size_t most = o->coalesce ? KEPT_TIMES * o->max_bytes : o->max_bytes;
 
-	if (have >= limit || b->arena.bytes >= o->max_bytes)
+	if (have >= limit || b->arena.bytes >= most)
 		return true;
 	return have != 0 ? b->scanned >= SCAN_MAX : b->scanned >= 16 * SCAN_MAX;
 }

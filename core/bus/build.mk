@@ -18,6 +18,8 @@ core_libcore_la_SOURCES += \
 	core/bus/pulse.h \
 	core/bus/retry.c \
 	core/bus/retry.h \
+	core/bus/roots.c \
+	core/bus/roots.h \
 	core/bus/runner.c \
 	core/bus/runner.h \
 	core/bus/runner_admin.c \

@@ -71,4 +71,11 @@ tests_unit_bus_test_supervisor_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_bus_test_supervisor_LDADD = $(TEST_LIBS)
 tests_unit_bus_test_supervisor_SOURCES = tests/unit/bus/test_supervisor.c \
 	tests/unit/bus/bus_test.c
+
+check_PROGRAMS += tests/unit/bus/test_roots
+TESTS += tests/unit/bus/test_roots
+tests_unit_bus_test_roots_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_bus_test_roots_LDADD = $(TEST_LIBS)
+tests_unit_bus_test_roots_SOURCES = tests/unit/bus/test_roots.c \
+	tests/unit/bus/bus_test.c
 endif
