@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #define TEXT_MAX     4096u
+#define HEAD_MAX     40u /* a time, a level, spaces */
 #define LINE_LEN_MAX (4u * WEIR_PAYLOAD_MAX + TEXT_MAX)
 
 static const char *const names[] = {"error", "warn", "info", "debug", "trace"};
@@ -83,32 +84,84 @@ diag(enum diag_level level, const char *area, const char *fmt, ...)
 		write_out(line, (size_t)n);
 }
 
+/* "TIME LEVEL ", at most HEAD_MAX bytes without a NUL. */
+static size_t
+put_head(char *out, enum diag_level level)
+{
+	size_t n = strlen(names[level]);
+
+	clock_text(out, clock_now());
+	out[27] = ' ';
+	memcpy(out + 28, names[level], n);
+	out[28 + n] = ' ';
+	return 29 + n;
+}
+
 void
 diag_emit(enum diag_level level, struct weir_str text)
 {
 	struct buf line;
-	char when[28];
+	char head[HEAD_MAX];
 	char shown[TEXT_MAX];
+	size_t n = put_head(head, level);
 
-	clock_text(when, clock_now());
 	buf_init(&line, LINE_LEN_MAX);
-	buf_printf(&line, "%s %s ", when, names[level]);
-	size_t head = line.len;
+	buf_add(&line, head, n);
 	if (buf_reserve(&line, 4 * text.len + 2) == 0) {
-		str_show(line.data + head, line.cap - head, text);
-		line.len = head + strlen(line.data + head);
+		str_show(line.data + n, line.cap - n, text);
+		line.len = n + strlen(line.data + n);
 		buf_putc(&line, '\n');
 		write_out(line.data, line.len);
 	} else {
 		/* No memory, or too long: as much as there is room for. */
-		int n = snprintf(shown, sizeof shown, "%s %s ", when,
-				 names[level]);
-		str_show(shown + n, sizeof shown - (size_t)n - 1, text);
+		memcpy(shown, head, n);
+		str_show(shown + n, sizeof shown - n - 1, text);
 		size_t len = strlen(shown);
 		shown[len] = '\n';
 		write_out(shown, len + 1);
 	}
 	buf_fini(&line);
+}
+
+void
+diag_lines_flush(struct diag_lines *l)
+{
+	if (l->len != 0)
+		write_out(l->text, l->len);
+	l->len = 0;
+}
+
+/* ASCII without control characters: str_show would change nothing. */
+static bool
+is_plain(struct weir_str s)
+{
+	unsigned char bad = 0;
+
+	for (size_t i = 0; i < s.len; i++) {
+		unsigned char c = (unsigned char)s.data[i];
+
+		bad |= (unsigned char)(c < 0x20) | (unsigned char)(c > 0x7e);
+	}
+	return bad == 0;
+}
+
+void
+diag_lines_add(struct diag_lines *l, enum diag_level level,
+	       struct weir_str line)
+{
+	size_t most = sizeof(l->text) - HEAD_MAX - 1;
+
+	if (line.len > most || !is_plain(line)) {
+		diag_lines_flush(l);
+		diag_emit(level, line);
+		return;
+	}
+	if (l->len > most - line.len)
+		diag_lines_flush(l);
+	l->len += put_head(l->text + l->len, level);
+	memcpy(l->text + l->len, line.data, line.len);
+	l->len += line.len;
+	l->text[l->len++] = '\n';
 }
 
 int

@@ -21,6 +21,17 @@ void diag(enum diag_level level, const char *area, const char *fmt, ...)
 /* A line for the same place whatever the level (the log sink's). The time in
  * RFC 3339 and the level's name stand before it. */
 void diag_emit(enum diag_level level, struct weir_str line);
+
+/* The same for many lines, in few writes: whole lines, in order, no more than a
+ * pipe takes undivided. What is kept back is written by diag_lines_flush. One
+ * thread; zero is empty. */
+struct diag_lines {
+	size_t len;
+	char text[4096];
+};
+void diag_lines_add(struct diag_lines *l, enum diag_level level,
+		    struct weir_str line);
+void diag_lines_flush(struct diag_lines *l);
 /* 0, or -1 when s is none of error, warn, info, debug, trace. */
 int diag_level_parse(enum diag_level *out, const char *s);
 

@@ -30,6 +30,7 @@ struct host {
 	char **secrets;
 	size_t nsecrets;
 	struct pulse *pulse;
+	struct diag_lines lines;
 };
 
 /* ---- files ----------------------------------------------------------------
@@ -181,19 +182,28 @@ level_of(enum weir_level level)
 static void
 host_diag(void *cookie, enum weir_level level, const char *msg)
 {
-	const struct host *h = cookie;
+	struct host *h = cookie;
 	char text[2048];
 
 	snprintf(text, sizeof(text), "%s", msg);
 	host_mask(h, text, sizeof(text));
+	host_flush(h);
 	diag(level_of(level), h->sink, "%s", text);
 }
 
 static void
 host_emit(void *cookie, enum weir_level level, const char *line, size_t len)
 {
-	(void)cookie;
-	diag_emit(level_of(level), (struct weir_str){line, len});
+	struct host *h = cookie;
+
+	diag_lines_add(&h->lines, level_of(level),
+		       (struct weir_str){line, len});
+}
+
+void
+host_flush(struct host *h)
+{
+	diag_lines_flush(&h->lines);
 }
 
 static int64_t
@@ -321,6 +331,7 @@ host_free(struct host *h)
 {
 	if (h == NULL)
 		return;
+	host_flush(h);
 	forget_secrets(h);
 	mem_free(h);
 }

@@ -23,6 +23,10 @@ void host_set_pulse(struct host *h, struct pulse *p);
 
 const struct weir_sink_host *host_table(const struct host *h);
 
+/* Writes the lines of `emit` that were kept back: after each call of the
+ * plugin that may have given some, before its cursor moves. */
+void host_flush(struct host *h);
+
 /* Remembers the values of secret options: host_mask hides them. Passwords
  * inside connection strings are secrets of their own. */
 int host_keep_secrets(struct host *h, const struct weir_sink_setting *s,

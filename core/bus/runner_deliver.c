@@ -165,6 +165,7 @@ runner_hand_over(struct runner *r, struct weir_sink_batch *b,
 	pulse_hold(r->o.pulse, b->nrecords);
 	pulse_enter(r->o.pulse, deadline);
 	cls = r->plugin->deliver(r->sink, b, res);
+	host_flush(r->host);
 	pulse_leave(r->o.pulse);
 	pulse_hold(r->o.pulse, 0);
 	(void)retry_put_mark(r->retry, &none, NULL);

@@ -25,8 +25,7 @@ struct sink {
 static const struct weir_sink_option options[] = {
 	{"level", WEIR_OPT_ENUM, WEIR_OPT_RELOADABLE, "info",
 	 "trace|debug|info|warn|error", "the level that the lines carry"},
-	{"template", WEIR_OPT_STRING, WEIR_OPT_RELOADABLE, DEFAULT_TEMPLATE,
-	 "TEXT",
+	{"template", WEIR_OPT_STRING, 0, DEFAULT_TEMPLATE, "TEXT",
 	 "the line, with {aggregate} {id} {event} {version} {sequence} {user} "
 	 "{time} {payload} {state.FIELD}"},
 	{0},
@@ -147,6 +146,18 @@ log_reload(void *sink, const struct weir_sink_open *o,
 	return o != NULL ? settle(sink, o, res) : WEIR_SINK_OK;
 }
 
+/* Most templates show no state; then none is made. */
+static int
+log_shape(const struct weir_sink_open *o, uint32_t *capabilities,
+	  uint32_t *needs, struct weir_sink_result *res)
+{
+	(void)capabilities;
+	(void)res;
+	if (!template_wants_state(template_of(o)))
+		*needs &= ~(uint32_t)WEIR_SINK_NEED_STATE;
+	return WEIR_SINK_OK;
+}
+
 static const struct weir_sink_plugin plugin = {
 	.abi_major = WEIR_SINK_ABI_MAJOR,
 	.abi_minor = WEIR_SINK_ABI_MINOR,
@@ -162,6 +173,7 @@ static const struct weir_sink_plugin plugin = {
 	.deliver = log_deliver,
 	.reload = log_reload,
 	.close = log_close,
+	.shape = log_shape,
 };
 
 const struct weir_sink_plugin *

@@ -142,6 +142,19 @@ template_check(struct template_wrong *wrong, const char *source)
 		continue;
 }
 
+bool
+template_wants_state(const char *source)
+{
+	struct template_wrong wrong = {.len = 0};
+	struct piece piece;
+	size_t at = 0;
+
+	while (next_piece(&piece, source, &at, &wrong))
+		if (piece.kind == PIECE_STATE)
+			return true;
+	return false;
+}
+
 struct template *
 template_new(const struct weir_sink_host *host, const char *source)
 {
@@ -185,12 +198,31 @@ control(const unsigned char *p, size_t left)
 	return *p == 0xc2 && left > 1 && p[1] >= 0x80 && p[1] < 0xa0 ? 2 : 0;
 }
 
+/* Is there a byte that control() looks at? */
+static bool
+may_steer(struct weir_str s)
+{
+	unsigned found = 0;
+
+	for (size_t i = 0; i < s.len; i++) {
+		unsigned char c = (unsigned char)s.data[i];
+
+		found |= (unsigned)(c < 0x20) | (unsigned)(c == 0x7f) |
+			 (unsigned)(c == 0xc2);
+	}
+	return found != 0;
+}
+
 static void
 put_escaped(struct text *out, struct weir_str s)
 {
 	const unsigned char *p = (const unsigned char *)s.data;
 	size_t from = 0, n;
 
+	if (!may_steer(s)) {
+		text_str(out, s);
+		return;
+	}
 	for (size_t i = 0; i < s.len; i += n != 0 ? n : 1) {
 		n = control(p + i, s.len - i);
 		if (n == 0)

@@ -20,6 +20,9 @@ struct template_wrong {
 /* Needs no host: settings are checked without one. */
 void template_check(struct template_wrong *wrong, const char *source);
 
+/* Does the template show a field of the state? */
+bool template_wants_state(const char *source);
+
 /* Reads a template that passed the check (it is copied); NULL: no memory. */
 struct template *template_new(const struct weir_sink_host *host,
 			      const char *source);

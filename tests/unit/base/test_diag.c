@@ -149,6 +149,44 @@ test_emit(void **state)
 	assert_int_equal(written[written_len - 1], '\n');
 }
 
+/* Lines are kept back, but never cut and never out of order. */
+static void
+test_lines(void **state)
+{
+	static struct diag_lines lines;
+	char text[100], want[200], long_line[5000];
+	size_t from = 0;
+
+	(void)state;
+	memset(long_line, 'x', sizeof(long_line));
+	for (int i = 0; i < 100; i++) {
+		snprintf(text, sizeof(text), "line %d %.*s", i, i % 60,
+			 "0123456789012345678901234567890123456789012345678901"
+			 "23456789");
+		diag_lines_add(&lines, DIAG_WARN, str_of(text));
+	}
+	assert_in_range(writes, 1, 3);
+	diag_lines_add(&lines, DIAG_INFO, STR("not \x01 plain"));
+	diag_lines_add(&lines, DIAG_INFO,
+		       (struct weir_str){long_line, sizeof(long_line)});
+	diag_lines_add(&lines, DIAG_INFO, STR("last"));
+	assert_null(strstr(written, "last"));
+	diag_lines_flush(&lines);
+	diag_lines_flush(&lines);
+	for (int i = 0; i < 100; i++) {
+		snprintf(want, sizeof(want),
+			 "1970-01-01T00:00:00.000000Z warn line %d %.*s\n", i,
+			 i % 60,
+			 "0123456789012345678901234567890123456789012345678901"
+			 "23456789");
+		assert_memory_equal(written + from, want, strlen(want));
+		from += strlen(want);
+	}
+	assert_non_null(strstr(written + from, "info not \\x01 plain\n"));
+	assert_non_null(strstr(written, "info last\n"));
+	assert_in_range(writes, 5, 8);
+}
+
 int
 main(void)
 {
@@ -157,6 +195,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_levels, begin, end),
 		cmocka_unit_test_setup_teardown(test_long, begin, end),
 		cmocka_unit_test_setup_teardown(test_emit, begin, end),
+		cmocka_unit_test_setup_teardown(test_lines, begin, end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
