@@ -42,9 +42,12 @@ filesink_close(struct filesink *s)
 }
 
 int
-filesink_resume(struct filesink *s, struct weir_sink_cursor *out,
+filesink_resume(void *sink, uint32_t lane, struct weir_sink_cursor *out,
 		struct weir_sink_result *res)
 {
+	struct filesink *s = sink;
+
+	(void)lane;
 	return files_resume(s->files, out, res);
 }
 
@@ -89,9 +92,10 @@ deliver_replay(struct filesink *s, const struct weir_sink_batch *batch,
 }
 
 int
-filesink_deliver(struct filesink *s, const struct weir_sink_batch *batch,
+filesink_deliver(void *sink, const struct weir_sink_batch *batch,
 		 struct weir_sink_result *res)
 {
+	struct filesink *s = sink;
 	int class;
 
 	if ((batch->flags & (WEIR_BATCH_REPLAY | WEIR_BATCH_REPLAY_END)) != 0) {
@@ -111,9 +115,9 @@ filesink_deliver(struct filesink *s, const struct weir_sink_batch *batch,
 }
 
 int
-filesink_rewind(struct filesink *s, uint64_t sequence,
-		struct weir_sink_result *res)
+filesink_rewind(void *sink, uint64_t sequence, struct weir_sink_result *res)
 {
+	struct filesink *s = sink;
 	struct files *set = NULL;
 	int class;
 

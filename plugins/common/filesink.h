@@ -33,11 +33,13 @@ struct filesink {
 int filesink_open(struct filesink *s, const struct weir_sink_open *o,
 		  struct weir_sink_result *res);
 void filesink_close(struct filesink *s);
-int filesink_resume(struct filesink *s, struct weir_sink_cursor *out,
+
+/* Callbacks; sink is a struct filesink. */
+int filesink_resume(void *sink, uint32_t lane, struct weir_sink_cursor *out,
 		    struct weir_sink_result *res);
-int filesink_deliver(struct filesink *s, const struct weir_sink_batch *batch,
+int filesink_deliver(void *sink, const struct weir_sink_batch *batch,
 		     struct weir_sink_result *res);
-int filesink_rewind(struct filesink *s, uint64_t sequence,
+int filesink_rewind(void *sink, uint64_t sequence,
 		    struct weir_sink_result *res);
 
 #endif

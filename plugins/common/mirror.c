@@ -186,6 +186,66 @@ string_value(struct mirror *m, struct weir_str *text, struct weir_str raw)
 	return text->data != NULL ? FITS : NO_MEMORY;
 }
 
+/* A JSON number without an exponent that is not -0 and the like; *whole: its
+ * value, when it has no point and few digits. */
+static bool
+plain_number(struct weir_str s, bool *whole, int64_t *value)
+{
+	size_t i = s.data[0] == '-';
+	int64_t v = 0;
+
+	if (s.len > 18 || (i == 1 && s.data[1] == '0'))
+		return false;
+	for (; i < s.len && s.data[i] != '.'; i++) {
+		if (s.data[i] < '0' || s.data[i] > '9')
+			return false;
+		v = v * 10 + (s.data[i] - '0');
+	}
+	*whole = i == s.len;
+	*value = s.data[0] == '-' ? -v : v;
+	for (i++; i < s.len; i++)
+		if (s.data[i] < '0' || s.data[i] > '9')
+			return false;
+	return true;
+}
+
+/* The values that make up most of the world, each by a short way to what
+ * value() would give; false: take the long one. */
+static bool
+quick_value(const struct mirror *m, const struct column *col, struct cell *out,
+	    const struct weir_sink_member *mem)
+{
+	struct weir_str raw = mem->raw;
+	bool whole;
+
+	if (col->type.array || mem->kind == WEIR_NULL)
+		return false;
+	out->kind = CELL_TEXT;
+	out->text = raw;
+	switch (col->type.family) {
+	case SQL_TEXT:
+		if (mem->kind != WEIR_STRING)
+			return true;
+		out->text = (struct weir_str){raw.data + 1, raw.len - 2};
+		return memchr(raw.data, '\\', raw.len) == NULL;
+	case SQL_BOOLEAN:
+		out->i = raw.data[0] == 't';
+		if (!m->typed)
+			out->kind = CELL_INT;
+		return mem->kind == WEIR_BOOL;
+	case SQL_NUMERIC:
+	case SQL_BIGINT:
+		if (mem->kind != WEIR_NUMBER || col->type.n >= 0 ||
+		    !plain_number(raw, &whole, &out->i))
+			return false;
+		if (!m->typed && whole)
+			out->kind = CELL_INT;
+		return whole || col->type.family == SQL_NUMERIC;
+	default:
+		return false;
+	}
+}
+
 static enum fit
 value(struct mirror *m, const struct column *col, struct cell *out,
       const struct weir_sink_member *mem, char why[128])
@@ -194,6 +254,8 @@ value(struct mirror *m, const struct column *col, struct cell *out,
 	struct sqlvalue v;
 	enum fit fit = FITS;
 
+	if (quick_value(m, col, out, mem))
+		return FITS;
 	if (mem->kind == WEIR_NULL && !(m->typed && is_json(&col->type))) {
 		out->kind = CELL_NULL;
 		return FITS;
@@ -400,13 +462,18 @@ mirror_fill(struct mirror *m, struct cell *cells, const struct table *t,
 {
 	char why[128];
 
-	for (size_t i = 0; i < t->ncolumns; i++)
+	for (size_t i = 0; i < t->ncolumns; i++) {
 		cells[i].kind = CELL_NULL;
+		cells[i].from = NULL;
+	}
 	for (size_t i = 0; i < rec->nstate; i++) {
 		const struct weir_sink_member *mem = &rec->state[i];
 		struct column *col = columns_find_field(t, mem->name, i);
 		if (col == NULL)
 			continue;
+		cells[col->index].from = mem;
+		if (col->variant != NULL)
+			cells[col->variant->index].from = mem;
 		enum fit fit = value(m, col, &cells[col->index], mem, why);
 		if (fit == NO_MEMORY)
 			return -1;

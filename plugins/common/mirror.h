@@ -43,6 +43,7 @@ struct cell {
 	enum cell_kind kind;
 	struct weir_str text;
 	int64_t i;
+	const struct weir_sink_member *from; /* NULL: not in the state */
 };
 
 /* Reads the options on-conflict-type and nul. */

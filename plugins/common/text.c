@@ -125,6 +125,33 @@ text_u32be(struct text *t, uint32_t v)
 	text_add(t, b, sizeof b);
 }
 
+struct weir_str
+text_digits(char space[20], uint64_t v)
+{
+	size_t n = 20;
+
+	do
+		space[--n] = (char)('0' + v % 10);
+	while ((v /= 10) != 0);
+	return (struct weir_str){space + n, 20 - n};
+}
+
+void
+text_u64(struct text *t, uint64_t v)
+{
+	char space[20];
+
+	text_str(t, text_digits(space, v));
+}
+
+void
+text_i64(struct text *t, int64_t v)
+{
+	if (v < 0)
+		text_putc(t, '-');
+	text_u64(t, v < 0 ? 0 - (uint64_t)v : (uint64_t)v);
+}
+
 const char *
 text_cstr(const struct text *t)
 {

@@ -34,6 +34,10 @@ void text_fmt(struct text *t, const char *fmt, ...)
 /* "name" with its quotes, for SQL. */
 void text_ident(struct text *t, const char *name);
 void text_u32be(struct text *t, uint32_t v);
+void text_u64(struct text *t, uint64_t v); /* decimal */
+void text_i64(struct text *t, int64_t v);
+/* The decimal digits of v, in space. */
+struct weir_str text_digits(char space[20], uint64_t v);
 const char *text_cstr(const struct text *t);
 
 struct arena_block;

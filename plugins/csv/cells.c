@@ -11,14 +11,39 @@ runs(struct weir_str s)
 	       strchr("=+-@\t\r", s.data[0]) != NULL;
 }
 
+/* Non-zero when a byte of the word is c; may be so for others of 0x80 and
+ * above, too. */
+static uint64_t
+has(uint64_t word, unsigned char c)
+{
+	uint64_t ones = 0x0101010101010101u;
+	uint64_t diff = word ^ (ones * c);
+
+	return (diff - ones) & ~diff & ones << 7;
+}
+
+static bool
+special(char c)
+{
+	return c == '"' || c == ',' || c == '\r' || c == '\n';
+}
+
 static bool
 needs_quotes(struct weir_str s, const char *null)
 {
+	size_t i = 0;
+	uint64_t w;
+
 	if (s.len == 0 || text_same(s, text_of(null)))
 		return true;
-	for (size_t i = 0; i < s.len; i++)
-		if (s.data[i] == '"' || s.data[i] == ',' || s.data[i] == '\r' ||
-		    s.data[i] == '\n')
+	for (; i + 8 <= s.len; i += 8) {
+		memcpy(&w, s.data + i, 8);
+		if ((has(w, '"') | has(w, ',') | has(w, '\r') |
+		     has(w, '\n')) != 0)
+			break;
+	}
+	for (; i < s.len; i++)
+		if (special(s.data[i]))
 			return true;
 	return false;
 }

@@ -39,10 +39,6 @@ room_for_cells(struct csv *s, size_t n, struct weir_sink_result *res)
 	if (p == NULL)
 		return result_nomem(res);
 	s->cells = p;
-	p = host->resize(host->cookie, s->from, n * 2 * sizeof(*s->from));
-	if (p == NULL)
-		return result_nomem(res);
-	s->from = p;
 	s->ncells = n * 2;
 	return WEIR_SINK_OK;
 }
@@ -54,7 +50,9 @@ put_base(struct csv *s, const struct weir_sink_record *r)
 	char time[28];
 
 	cells_put(&s->row, r->aggregate_id, s->guard, s->null);
-	text_fmt(&s->row, ",%llu,", (unsigned long long)r->version);
+	text_putc(&s->row, ',');
+	text_u64(&s->row, r->version);
+	text_putc(&s->row, ',');
 	host->time_text(host->cookie, r->first_at, time);
 	text_puts(&s->row, time);
 	text_putc(&s->row, ',');
@@ -72,7 +70,7 @@ static void
 put_cell(struct csv *s, const struct column *col)
 {
 	const struct cell *cell = &s->cells[col->index];
-	const struct weir_sink_member *from = s->from[col->index];
+	const struct weir_sink_member *from = cell->from;
 
 	if (cell->kind == CELL_NULL) {
 		if (from != NULL && from->kind == WEIR_NULL && col->of == NULL)
@@ -83,7 +81,7 @@ put_cell(struct csv *s, const struct column *col)
 	} else if (col->type.family == SQL_BOOLEAN) {
 		text_puts(&s->row, cell->i != 0 ? "true" : "false");
 	} else {
-		text_fmt(&s->row, "%lld", (long long)cell->i);
+		text_i64(&s->row, cell->i);
 	}
 }
 
@@ -99,18 +97,6 @@ make_row(struct csv *s, struct mirror *m, const struct table *t,
 	arena_clear(&m->arena);
 	if (mirror_fill(m, s->cells, t, r) != 0)
 		return result_nomem(res);
-	for (size_t i = 0; i < t->ncolumns; i++)
-		s->from[i] = NULL;
-	for (size_t i = 0; i < r->nstate; i++) {
-		const struct column *col =
-			columns_find_field(t, r->state[i].name, i);
-
-		if (col == NULL)
-			continue;
-		s->from[col->index] = &r->state[i];
-		if (col->variant != NULL)
-			s->from[col->variant->index] = &r->state[i];
-	}
 	text_clear(&s->row);
 	put_base(s, r);
 	for (size_t i = 0; i < t->ncolumns; i++) {
@@ -252,7 +238,6 @@ csv_close(void *sink)
 	filesink_close(&s->base);
 	text_fini(&s->row);
 	sink_free(host, s->cells);
-	sink_free(host, s->from);
 	sink_free(host, s);
 }
 
@@ -287,21 +272,6 @@ csv_open(void **out, const struct weir_sink_open *o,
 	}
 	*out = s;
 	return WEIR_SINK_OK;
-}
-
-static int
-csv_resume(void *sink, uint32_t lane, struct weir_sink_cursor *out,
-	   struct weir_sink_result *res)
-{
-	(void)lane;
-	return filesink_resume(sink, out, res);
-}
-
-static int
-csv_deliver(void *sink, const struct weir_sink_batch *batch,
-	    struct weir_sink_result *res)
-{
-	return filesink_deliver(sink, batch, res);
 }
 
 static int
@@ -350,8 +320,8 @@ static const struct weir_sink_plugin plugin = {
 	.options = options,
 	.validate = csv_validate,
 	.open = csv_open,
-	.resume = csv_resume,
-	.deliver = csv_deliver,
+	.resume = filesink_resume,
+	.deliver = filesink_deliver,
 	.probe = csv_probe,
 	.rewind = csv_rewind,
 	.reload = csv_reload,

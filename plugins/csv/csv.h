@@ -31,9 +31,7 @@ struct csv {
 	char null[64];
 	struct csv_side stands, replay;
 	struct text row;
-	/* by column->index: the cells of a row, and what each came from */
-	struct cell *cells;
-	const struct weir_sink_member **from;
+	struct cell *cells; /* of a row, by column->index */
 	size_t ncells;
 };
 

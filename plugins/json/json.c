@@ -174,21 +174,6 @@ json_open(void **out, const struct weir_sink_open *o,
 }
 
 static int
-json_resume(void *sink, uint32_t lane, struct weir_sink_cursor *out,
-	    struct weir_sink_result *res)
-{
-	(void)lane;
-	return filesink_resume(sink, out, res);
-}
-
-static int
-json_deliver(void *sink, const struct weir_sink_batch *batch,
-	     struct weir_sink_result *res)
-{
-	return filesink_deliver(sink, batch, res);
-}
-
-static int
 json_probe(void *sink, struct weir_sink_result *res)
 {
 	struct sink *s = sink;
@@ -196,12 +181,6 @@ json_probe(void *sink, struct weir_sink_result *res)
 					s->name, res);
 
 	return class != WEIR_SINK_OK ? class : files_probe(s->base.files, res);
-}
-
-static int
-json_rewind(void *sink, uint64_t sequence, struct weir_sink_result *res)
-{
-	return filesink_rewind(sink, sequence, res);
 }
 
 static int
@@ -230,10 +209,10 @@ static const struct weir_sink_plugin plugin = {
 	.options = options,
 	.validate = json_validate,
 	.open = json_open,
-	.resume = json_resume,
-	.deliver = json_deliver,
+	.resume = filesink_resume,
+	.deliver = filesink_deliver,
 	.probe = json_probe,
-	.rewind = json_rewind,
+	.rewind = filesink_rewind,
 	.reload = json_reload,
 	.close = json_close,
 };

@@ -299,8 +299,12 @@ put_value(struct text *a, struct weir_str s)
 		text_u32be(a, UINT32_MAX);
 		return;
 	}
+	if (!text_reserve(a, s.len + 4))
+		return;
 	text_u32be(a, (uint32_t)s.len);
-	text_add(a, s.data, s.len);
+	memcpy(a->data + a->len, s.data, s.len);
+	a->len += s.len;
+	a->data[a->len] = '\0';
 }
 
 static bool
@@ -308,29 +312,25 @@ put_record(struct target *t, struct text *arrays, struct cell *cells,
 	   const struct table *table, bool history,
 	   const struct weir_sink_record *rec)
 {
-	char version[24], sequence[24], created[28], updated[28], committed[28];
+	char version[20], sequence[20], created[28], updated[28], committed[28];
 	struct weir_str none = {NULL, 0};
 
 	arena_clear(&t->mirror.arena);
 	if (mirror_fill(&t->mirror, cells, table, rec) != 0)
 		return false;
-	snprintf(version, sizeof version, "%llu",
-		 (unsigned long long)rec->version);
 	t->host->time_text(t->host->cookie, rec->first_at, created);
 	t->host->time_text(t->host->cookie, rec->created_at, updated);
 	put_value(&arrays[0], rec->aggregate_id);
-	put_value(&arrays[1], text_of(version));
+	put_value(&arrays[1], text_digits(version, rec->version));
 	put_value(&arrays[2], text_of(created));
 	put_value(&arrays[3], rec->first_user);
 	put_value(&arrays[4], text_of(updated));
 	put_value(&arrays[5], rec->user);
 	if (history) {
-		snprintf(sequence, sizeof sequence, "%llu",
-			 (unsigned long long)rec->sequence);
 		t->host->time_text(t->host->cookie, rec->committed_at,
 				   committed);
 		put_value(&arrays[6], rec->event_type);
-		put_value(&arrays[7], text_of(sequence));
+		put_value(&arrays[7], text_digits(sequence, rec->sequence));
 		put_value(&arrays[8], text_of(committed));
 	}
 	for (size_t i = 0; i < table->ncolumns; i++)
