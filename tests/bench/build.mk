@@ -62,7 +62,7 @@ tests_bench_sinks_CPPFLAGS += -DHAVE_CURL $(SINK_HTTP_CFLAGS)
 tests_bench_sinks_LDADD += $(SINK_HTTP_LIBS)
 endif
 CLEANFILES += tests/bench/sinks
-EXTRA_DIST += tests/bench/sinks.py
+EXTRA_DIST += tests/bench/guard.py tests/bench/guard.txt tests/bench/sinks.py
 
 # BENCH=quick takes a minute or two, full many; the folder BENCH_DIR decides
 # which disk is measured.
@@ -85,4 +85,12 @@ bench-sinks: all tests/bench/sinks
 	WEIR_BUILD='$(abs_top_builddir)' PYTHONDONTWRITEBYTECODE=1 \
 		$(PYTHON3) $(srcdir)/tests/bench/sinks.py $(SINKS_FLAGS)
 
-.PHONY: bench bench-sinks
+# Instructions per record against guard.txt.
+GUARD = WEIR_BUILD='$(abs_top_builddir)' PYTHONDONTWRITEBYTECODE=1 \
+	$(PYTHON3) $(srcdir)/tests/bench/guard.py
+guard: all tests/bench/sinks
+	$(GUARD)
+guard-renew: all tests/bench/sinks
+	$(GUARD) --renew
+
+.PHONY: bench bench-sinks guard guard-renew
