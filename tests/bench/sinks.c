@@ -4,6 +4,7 @@
  * runs them.
  *
  *   sinks fill STORE N [AGGREGATES]   append N records
+ *   sinks make - N [AGGREGATES]       make N records, append none
  *   sinks sqlite FILE N [each]        the bare upserts of the same rows
  *   sinks postgres URI N [each]
  *   sinks write FILE N BYTES          bare writes, synced every 5,000
@@ -68,6 +69,17 @@ fill(const char *dir, uint64_t n, uint64_t aggregates)
 	free(row);
 	free(got);
 	free(d);
+}
+
+static void
+make(uint64_t n, uint64_t aggregates)
+{
+	struct rows r;
+	struct row row;
+
+	for (rows_init(&r, aggregates); r.next < n;)
+		rows_next(&r, &row);
+	rows_fini(&r);
 }
 
 static char *
@@ -152,6 +164,8 @@ main(int argc, char **argv)
 		bench_die("usage", "see the top of sinks.c");
 	else if (strcmp(what, "fill") == 0)
 		fill(argv[2], n, more != 0 ? more : AGGREGATES);
+	else if (strcmp(what, "make") == 0)
+		make(n, more != 0 ? more : AGGREGATES);
 	else if (strcmp(what, "sqlite") == 0)
 		rate = bare_sqlite(argv[2], &r, n, each);
 	else if (strcmp(what, "postgres") == 0)
