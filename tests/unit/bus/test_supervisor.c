@@ -87,6 +87,7 @@ child_main(char **argv)
 	struct pulse *p = NULL;
 	struct weir_err err = {0};
 	FILE *f;
+	int rc;
 
 	sigaction(SIGTERM, &term, NULL);
 	if (supervisor_child(&p, &err) != 1)
@@ -102,7 +103,9 @@ child_main(char **argv)
 		return 92;
 	fprintf(f, "%s %s %d\n", argv[2], mode, (int)getpid());
 	fclose(f);
-	return act(mode, p);
+	rc = act(mode, p);
+	pulse_free(p);
+	return rc;
 }
 
 /* ---- the supervisor, in a thread -------------------------------------------
