@@ -41,7 +41,17 @@
 static int
 real_open(const char *path, int flags, mode_t mode)
 {
-	return open(path, flags | O_CLOEXEC, mode);
+	int fd = open(path, flags | O_CLOEXEC, mode), high, why;
+
+	if (fd < 0 || fd > STDERR_FILENO)
+		return fd;
+	/* a standard descriptor is closed: what is printed must never go into a
+	 * file of ours */
+	high = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	why = errno;
+	close(fd);
+	errno = why;
+	return high;
 }
 
 static int
@@ -283,6 +293,18 @@ const struct os *
 os_real(void)
 {
 	return &real;
+}
+
+int
+os_hold_standard(void)
+{
+	for (int fd = 0; fd <= STDERR_FILENO; fd++) {
+		int how = fd == STDIN_FILENO ? O_WRONLY : O_RDONLY;
+
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", how) != fd)
+			return -1;
+	}
+	return 0;
 }
 
 /* ---- whole transfers ---------------------------------------------------- */

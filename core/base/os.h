@@ -34,7 +34,7 @@ struct os_spawn {
 
 struct os {
 	int (*open)(const char *path, int flags,
-		    mode_t mode); /* adds CLOEXEC */
+		    mode_t mode); /* adds CLOEXEC; never 0, 1 or 2 */
 	int (*close)(int fd);
 	ssize_t (*pread)(int fd, void *buf, size_t n, off_t at);
 	ssize_t (*pwrite)(int fd, const void *buf, size_t n, off_t at);
@@ -74,6 +74,11 @@ struct os {
 	int (*kill)(pid_t pid, int sig);
 	int (*memfd)(const char *name); /* memfd_create, CLOEXEC */
 };
+
+/* For a program, first of all: puts something in the place of a standard
+ * descriptor that is closed, so that no file gets its number; reading and
+ * writing it fail as before. 0, or -1 with errno. */
+int os_hold_standard(void);
 
 /* The table in use. os_set is for tests, before other threads run; NULL puts
  * the real one back. os_real is the real one, to be wrapped. */

@@ -80,6 +80,8 @@ cli_main(int argc, char **argv)
 	struct cli c = {0};
 	int rc;
 
+	if (os_hold_standard() != 0)
+		return 1;
 	signal(SIGPIPE, SIG_IGN);
 	runner_watch_crashes();
 	buf_init(&c.out, CLI_TEXT_MAX);

@@ -801,6 +801,22 @@ def test_sink_run_until_a_signal(mirrored, tmp_path):
         p.communicate()
 
 
+@pytest.mark.parametrize("closed", ["0", "1", "2", "0 1 2"])
+def test_closed_standard_descriptors(weir, closed):
+    """What is printed never ends up in a file of the store."""
+    weir.apply("t", "1", "e")
+    for expected, code in ((1, 1 if "1" in closed else 0), (7, 5)):
+        p = run.run(
+            ["sh", "-c", "exec %s aggregate apply t 1 e --expected-version %d %s"
+             % (run.WEIR, expected,
+                " ".join(fd + ">&-" for fd in closed.split()))],
+            cwd=weir.cwd, env=weir.env,
+        )
+        assert p.returncode == code, p.stderr
+    weir("check")
+    assert len(weir("export").lines()) == 2
+
+
 def test_sink_run_interrupted(mirrored):
     mirrored.apply("t", "1", "e", "--sink-wait", "0s")
     p = mirrored.start("sink", "run", "json")

@@ -356,6 +356,24 @@ def test_only_those_named(river):
     river.weir("sink", "run", "json", "nosuch", code=3)
 
 
+def test_words_are_passed_on(river):
+    """The children find the plugins and settings that the supervisor was told
+    of."""
+    w = river.weir
+    w.env["WEIR_PLUGIN_PATH"] = w.env["WEIR_PLUGIN_PATH"].replace(":" + FAKES, "")
+    for name in ("WEIR_DATA_DIR", "WEIR_DELIVER_TIMEOUT"):
+        del w.env[name]
+    conf = river.folder / "my.conf"
+    conf.write_text("data_dir = %s\ndeliver_timeout = 400ms\n" % w.dir)
+    words = ("--config", str(conf), "--plugin-dir", FAKES)
+    w("aggregate", "apply", "t", "1", "e", "--field", "a=STUCK", "--sink-wait",
+      "0s", *words)
+    river.start(*words)
+    wait_for(lambda: "did not come back in 0.4 s" in river.said())
+    wait_for(lambda: w("sink", "status", "fakehold", "--json", *words)
+             .json()[0]["ended_at"])
+
+
 def test_rotated_files(river):
     river.fill(2)
     river.start()
