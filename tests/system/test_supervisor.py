@@ -296,7 +296,10 @@ def test_nothing_leaks_into_a_runner(river):
     with open("/proc/%d/status" % pid) as f:
         st = dict(x.split(":", 1) for x in f.read().splitlines() if ":" in x)
     assert int(st["SigBlk"], 16) == 0
-    assert int(st["SigIgn"], 16) in (0, 1 << (signal.SIGPIPE - 1))
+    # 32 and 33 are the C library's own: who was started by posix_spawn has
+    # them ignored
+    ignored = int(st["SigIgn"], 16) & ~(3 << 31)
+    assert ignored in (0, 1 << (signal.SIGPIPE - 1))
     secret.close()
 
 

@@ -105,6 +105,7 @@ test_crossed_descriptors(void **state)
 static void
 test_signals(void **state)
 {
+	unsigned long long blocked = 1, ignored = 1;
 	sigset_t some, before;
 	const char *seen;
 
@@ -114,12 +115,16 @@ test_signals(void **state)
 	sigaddset(&some, SIGUSR1);
 	assert_int_equal(sigprocmask(SIG_BLOCK, &some, &before), 0);
 	signal(SIGPIPE, SIG_IGN);
-	seen = output_of("grep -E '^Sig(Blk|Ign):' /proc/self/status | "
-			 "tr -d '\\n\\t'");
+	seen = output_of("grep -E '^Sig(Blk|Ign):' /proc/self/status");
 	signal(SIGPIPE, SIG_DFL);
 	assert_int_equal(sigprocmask(SIG_SETMASK, &before, NULL), 0);
-	assert_string_equal(seen,
-			    "SigBlk:0000000000000000SigIgn:0000000000000000");
+	assert_int_equal(
+		sscanf(seen, "SigBlk: %llx SigIgn: %llx", &blocked, &ignored),
+		2);
+	assert_int_equal(blocked, 0);
+	/* 32 and 33 are the C library's own: who was started by posix_spawn
+	 * has them ignored */
+	assert_int_equal(ignored & ~(3ull << 31), 0);
 }
 
 static void
