@@ -2,9 +2,9 @@
 /*
  * The fold of an aggregate's payloads: see fold.h for what state is.
  *
- * The state is kept as the JSON object it is shown as, in one piece of memory,
- * with the places of its members in first-seen order beside it: a delivery
- * copies one piece, and a cache holds many. A payload's members are collected
+ * The state is kept as the JSON object it is shown as, behind the places of its
+ * members in first-seen order, all in one piece of memory: a delivery copies
+ * one piece, and a cache holds many. A payload's members are collected
  * as edits first and then written at once. Once there are more than INDEX_FROM
  * members, an open-addressed table of member numbers finds a name.
  *
@@ -38,6 +38,7 @@
 #define TEXT_MAX   (1u << 30)
 #define ODD	   (1u << 31)
 #define EDITS_FEW  32u
+#define TEXT_FEW   2048u /* a text so long is made on the stack */
 
 /* Where a member's key and value begin in text. */
 struct place {
@@ -55,10 +56,11 @@ struct fold {
 	int64_t first_at;
 	char *user;
 	size_t userlen;
+	struct place *places; /* n of them; what follows is text */
 	char *text;
+	size_t n;
 	size_t len, tail; /* of the object, of the names behind it */
-	struct place *places;
-	size_t n, cap;
+	size_t cap;	  /* bytes at places */
 	struct slot *index;
 	size_t mask;			  /* entries of index - 1 */
 	struct weir_sink_member *members; /* what fold_members gave */
@@ -98,7 +100,6 @@ fold_free(struct fold *f)
 {
 	if (f == NULL)
 		return;
-	mem_free(f->text);
 	mem_free(f->places);
 	mem_free(f->index);
 	mem_free(f->members);
@@ -416,22 +417,6 @@ index_grow(struct fold *f, size_t n)
 	return 0;
 }
 
-static int
-places_grow(struct fold *f, size_t n)
-{
-	struct place *p;
-
-	if (n <= f->cap)
-		return 0;
-	p = mem_resize(f->places, n * sizeof(*p));
-	if (p == NULL)
-		return WEIR_ENOMEM;
-	f->bytes += (n - f->cap) * sizeof(*p);
-	f->places = p;
-	f->cap = n;
-	return 0;
-}
-
 /* The new lengths, at most about TEXT_MAX; false: it is too much. */
 static bool
 measure(const struct fold *f, size_t *len, size_t *tail, const struct edits *e)
@@ -511,9 +496,10 @@ put_known(struct fold *f, char *to, const struct edits *e)
 	return put(to, from, (size_t)(f->text + f->len - 1 - from));
 }
 
-/* Appends what is new, then the names. */
+/* Appends what is new, then the names behind the old object. */
 static void
-put_new(struct fold *f, char *text, char *to, const struct edits *e)
+put_new(struct fold *f, char *text, char *to, const char *names,
+	const struct edits *e)
 {
 	for (size_t i = e->known; i < e->n; i++) {
 		const struct edit *d = &e->list[i];
@@ -534,7 +520,7 @@ put_new(struct fold *f, char *text, char *to, const struct edits *e)
 	}
 	*to++ = '}';
 	if (f->tail > 0)
-		to = put(to, f->text + f->len, f->tail);
+		to = put(to, names, f->tail);
 	for (size_t i = e->known; i < e->n; i++) {
 		uint32_t n = (uint32_t)e->list[i].name.len;
 
@@ -545,26 +531,63 @@ put_new(struct fold *f, char *text, char *to, const struct edits *e)
 	}
 }
 
-static int
-write_edits(struct fold *f, const struct edits *e)
+/* Writes all anew where it is: the members are those that are there. */
+static void
+write_in_place(struct fold *f, const struct edits *e, size_t len)
 {
-	size_t len = 0, tail = 0, n = f->n + e->n - e->known;
+	char text[TEXT_FEW];
+
+	put_new(f, text, put_known(f, text, e), f->text + f->len, e);
+	memcpy(f->text, text, len + f->tail);
+	f->len = len;
+}
+
+/* The same into a new piece of memory. */
+static int
+write_anew(struct fold *f, const struct edits *e, size_t len, size_t tail)
+{
+	size_t n = f->n + e->n - e->known;
+	size_t need = n * sizeof(struct place) + len + tail;
+	size_t cap = (need + need / 32 + 31) / 32 * 32;
+	struct place *places;
+	const char *names;
 	char *text;
 
-	if (e->n == 0 || overwrite(f, e))
-		return 0;
-	if (!measure(f, &len, &tail, e) || places_grow(f, n) != 0 ||
-	    index_grow(f, n) != 0)
+	if (index_grow(f, n) != 0)
 		return WEIR_ENOMEM;
-	text = mem_resize(NULL, len + tail);
-	if (text == NULL)
+	places = mem_resize(NULL, cap);
+	if (places == NULL)
 		return WEIR_ENOMEM;
-	put_new(f, text, put_known(f, text, e), e);
-	mem_free(f->text);
-	f->bytes = f->bytes - f->len - f->tail + len + tail;
+	text = (char *)(places + n);
+	names = f->text != NULL ? f->text + f->len : NULL;
+	char *to = put_known(f, text, e);
+	if (f->n > 0)
+		memcpy(places, f->places, f->n * sizeof(*places));
+	struct place *old = f->places;
+	f->places = places;
+	put_new(f, text, to, names, e);
+	mem_free(old);
+	f->bytes = f->bytes - f->cap + cap;
+	f->cap = cap;
 	f->text = text;
 	f->len = len;
 	f->tail = tail;
+	return 0;
+}
+
+static int
+write_edits(struct fold *f, const struct edits *e)
+{
+	size_t len = 0, tail = 0;
+
+	if (e->n == 0 || overwrite(f, e))
+		return 0;
+	if (!measure(f, &len, &tail, e))
+		return WEIR_ENOMEM;
+	if (e->known != e->n || len + tail > TEXT_FEW ||
+	    f->n * sizeof(struct place) + len + tail > f->cap)
+		return write_anew(f, e, len, tail);
+	write_in_place(f, e, len);
 	return 0;
 }
 

@@ -59,7 +59,7 @@ int fold_aggregate_json(struct buf *out, const struct fold *f,
 			struct weir_str type, struct weir_str id,
 			const uint8_t root[32], bool archived);
 
-/* ---- a bounded cache of folds, least recently used out first ------------- */
+/* ---- a bounded cache of folds; the longest unused out, about ------------ */
 
 struct fold_cache;
 struct fold_cache *fold_cache_new(size_t max_bytes);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Folds by aggregate, bounded in bytes, least recently used out first.
+ * Folds by aggregate, bounded in bytes; out goes first what was not used since
+ * it came to the end of the list (the neighbours of an entry are elsewhere in
+ * memory, so a use only marks it).
  *
- * 1. Every entry is in one chain of the table and once in the list, which runs
- *    from the newest to the oldest use.
+ * 1. Every entry is in one chain of the table and once in the list.
  * 2. bytes is the sum of the entries' cost as last taken.
- * 3. The entry given out last is at the front and is never thrown out by the
- *    call that gave it.
+ * 3. The entry given out last is never thrown out by the call that gave it.
  */
 #include "model/fold.h"
 
@@ -24,7 +24,8 @@ struct entry {
 	struct fold *fold;
 	uint64_t hash;
 	size_t cost;
-	size_t typelen, idlen;
+	uint32_t typelen, idlen;
+	bool used;    /* since it was last at the front of the list */
 	char names[]; /* type, then id */
 };
 
@@ -99,8 +100,13 @@ fold_cache_free(struct fold_cache *c)
 {
 	if (c == NULL)
 		return;
-	while (c->newest != NULL)
-		drop(c, c->newest);
+	while (c->newest != NULL) {
+		struct entry *e = c->newest;
+
+		c->newest = e->older;
+		fold_free(e->fold);
+		mem_free(e);
+	}
 	mem_free(c->table);
 	mem_free(c);
 }
@@ -155,8 +161,8 @@ add(struct fold_cache *c, uint64_t hash, struct weir_str type,
 		return NULL;
 	}
 	e->hash = hash;
-	e->typelen = type.len;
-	e->idlen = id.len;
+	e->typelen = (uint32_t)type.len;
+	e->idlen = (uint32_t)id.len;
 	memcpy(e->names, type.data, type.len);
 	memcpy(e->names + type.len, id.data, id.len);
 	grow(c);
@@ -174,8 +180,17 @@ settle(struct fold_cache *c, struct entry *e)
 
 	c->bytes = c->bytes - e->cost + cost;
 	e->cost = cost;
-	while (c->bytes > c->max_bytes && c->oldest != e)
-		drop(c, c->oldest);
+	while (c->bytes > c->max_bytes && c->n > 1) {
+		struct entry *last = c->oldest;
+
+		if (!last->used && last != e) {
+			drop(c, last);
+			continue;
+		}
+		last->used = false;
+		unlink_use(c, last);
+		link_newest(c, last);
+	}
 }
 
 static uint64_t
@@ -195,15 +210,13 @@ entry_of(struct fold_cache *c, const struct record_view *v)
 		drop(c, e);
 		e = NULL;
 	}
-	return e != NULL ? e
-			 : add(c, hash, v->aggregate_type, v->aggregate_id);
+	return e != NULL ? e : add(c, hash, v->aggregate_type, v->aggregate_id);
 }
 
 static void
 used(struct fold_cache *c, struct entry *e)
 {
-	unlink_use(c, e);
-	link_newest(c, e);
+	e->used = true;
 	settle(c, e);
 }
 
