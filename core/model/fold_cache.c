@@ -133,7 +133,7 @@ grow(struct fold_cache *c)
 	size_t size = c->size * 2;
 	struct entry **table;
 
-	if (c->n < c->size)
+	if (c->n * 2 < c->size)
 		return;
 	table = mem_new(size * sizeof(struct entry *));
 	if (table == NULL)
