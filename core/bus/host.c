@@ -44,7 +44,7 @@ got_on(void *cookie)
 }
 
 static int
-file_open(void *cookie, const char *path, int flags, mode_t mode)
+file_open(void *cookie, const char *path, int flags, uint32_t mode)
 {
 	int fd;
 
@@ -62,8 +62,8 @@ file_close(void *cookie, int fd)
 	return os()->close(fd);
 }
 
-static ssize_t
-file_read_at(void *cookie, int fd, void *buf, size_t n, off_t at)
+static int64_t
+file_read_at(void *cookie, int fd, void *buf, size_t n, int64_t at)
 {
 	size_t done = 0;
 
@@ -80,11 +80,11 @@ file_read_at(void *cookie, int fd, void *buf, size_t n, off_t at)
 		done += (size_t)k;
 	}
 	got_on(cookie);
-	return (ssize_t)done;
+	return (int64_t)done;
 }
 
-static ssize_t
-file_write_at(void *cookie, int fd, const void *buf, size_t n, off_t at)
+static int64_t
+file_write_at(void *cookie, int fd, const void *buf, size_t n, int64_t at)
 {
 	size_t done = 0;
 
@@ -101,7 +101,7 @@ file_write_at(void *cookie, int fd, const void *buf, size_t n, off_t at)
 		done += (size_t)k;
 	}
 	got_on(cookie);
-	return (ssize_t)done;
+	return (int64_t)done;
 }
 
 static int
@@ -129,7 +129,7 @@ file_sync_folder(void *cookie, const char *path)
 }
 
 static int
-file_truncate(void *cookie, int fd, off_t length)
+file_truncate(void *cookie, int fd, int64_t length)
 {
 	int rc;
 
@@ -140,7 +140,7 @@ file_truncate(void *cookie, int fd, off_t length)
 	return rc;
 }
 
-static off_t
+static int64_t
 file_size(void *cookie, int fd)
 {
 	struct stat st;
@@ -164,7 +164,7 @@ file_unlink(void *cookie, const char *path)
 }
 
 static int
-file_make_folder(void *cookie, const char *path, mode_t mode)
+file_make_folder(void *cookie, const char *path, uint32_t mode)
 {
 	(void)cookie;
 	return os()->mkdir(path, mode);
@@ -174,13 +174,15 @@ file_make_folder(void *cookie, const char *path, mode_t mode)
  */
 
 static enum diag_level
-level_of(enum weir_level level)
+level_of(int level)
 {
-	return level <= WEIR_TRACE ? (enum diag_level)level : DIAG_INFO;
+	return level >= WEIR_ERROR && level <= WEIR_TRACE
+		       ? (enum diag_level)level
+		       : DIAG_INFO;
 }
 
 static void
-host_diag(void *cookie, enum weir_level level, const char *msg)
+host_diag(void *cookie, int level, const char *msg)
 {
 	struct host *h = cookie;
 	char text[2048];
@@ -192,7 +194,7 @@ host_diag(void *cookie, enum weir_level level, const char *msg)
 }
 
 static void
-host_emit(void *cookie, enum weir_level level, const char *line, size_t len)
+host_emit(void *cookie, int level, const char *line, size_t len)
 {
 	struct host *h = cookie;
 
@@ -234,7 +236,7 @@ host_release(void *cookie, void *p)
 	mem_free(p);
 }
 
-static enum weir_type_source
+static int
 host_column_type(void *cookie, struct weir_str aggregate_type,
 		 struct weir_str field, char out[64])
 {
@@ -243,9 +245,8 @@ host_column_type(void *cookie, struct weir_str aggregate_type,
 	out[0] = '\0';
 	if (h->mapping == NULL)
 		return WEIR_TYPE_NONE;
-	return (enum weir_type_source)mapping_find(h->mapping, out,
-						   str_of(h->plugin->name),
-						   aggregate_type, field);
+	return (int)mapping_find(h->mapping, out, str_of(h->plugin->name),
+				 aggregate_type, field);
 }
 
 static size_t

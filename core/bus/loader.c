@@ -167,6 +167,12 @@ line_ok(const char *s)
 	       strpbrk(s, "\n\r\t") == NULL;
 }
 
+#define CAPABILITIES                                                           \
+	(WEIR_SINK_TXN | WEIR_SINK_HOLDS_CURSOR | WEIR_SINK_COALESCE |         \
+	 WEIR_SINK_MULTI_LANE | WEIR_SINK_LOSSY | WEIR_SINK_REWRITES)
+#define NEEDS                                                                  \
+	(WEIR_SINK_NEED_JSON | WEIR_SINK_NEED_STATE | WEIR_SINK_NEED_TYPES)
+
 /* NULL, or the rule of sink.h that a descriptor breaks. */
 static const char *
 descriptor_fault(const struct weir_sink_plugin *d, const char *name)
@@ -184,6 +190,10 @@ descriptor_fault(const struct weir_sink_plugin *d, const char *name)
 		return "it holds its cursor but has no resume";
 	if ((d->capabilities & WEIR_SINK_REWRITES) != 0 && d->rewind == NULL)
 		return "it rewrites its target but has no rewind";
+	if ((d->capabilities & WEIR_SINK_MULTI_LANE) != 0 &&
+	    (d->lane_open == NULL || d->lane_close == NULL))
+		return "it takes several lanes but has no lane_open or "
+		       "lane_close";
 	return options_fault(d->options);
 }
 
@@ -195,6 +205,7 @@ take_descriptor(struct plugin *p, void *so, const char *name,
 	const struct weir_sink_plugin *(*get)(void);
 	const struct weir_sink_plugin *d;
 	const char *why;
+	/* close is the last callback that must be there */
 	size_t least =
 		offsetof(struct weir_sink_plugin, close) + sizeof(d->close);
 
@@ -224,6 +235,14 @@ take_descriptor(struct plugin *p, void *so, const char *name,
 	memset(&p->d, 0, sizeof(p->d));
 	memcpy(&p->d, d,
 	       d->struct_size < sizeof(p->d) ? d->struct_size : sizeof(p->d));
+	if ((d->needs & ~(uint32_t)NEEDS) != 0)
+		return err_set(
+			err, WEIR_EINPUT,
+			"%s was built for plugin ABI %u.%u and needs what this "
+			"weir (%u.%u) does not give; use a newer weir",
+			p->path, (unsigned)d->abi_major, (unsigned)d->abi_minor,
+			WEIR_SINK_ABI_MAJOR, WEIR_SINK_ABI_MINOR);
+	p->d.capabilities &= CAPABILITIES;
 	why = descriptor_fault(&p->d, name);
 	if (why != NULL)
 		return err_set(err, WEIR_EINPUT, "the plugin %s is faulty: %s",

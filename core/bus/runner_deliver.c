@@ -155,6 +155,7 @@ runner_hand_over(struct runner *r, struct weir_sink_batch *b,
 	if (r->run_deadline != 0 && r->run_deadline < deadline)
 		deadline = r->run_deadline;
 	b->struct_size = sizeof(*b);
+	b->record_size = sizeof(struct weir_sink_record);
 	b->epoch = r->epoch;
 	b->deadline_us = deadline;
 	b->stop_fd = r->o.stop_fd;
@@ -227,7 +228,7 @@ durable(struct runner *r, uint64_t *out, uint64_t through,
 		res->struct_size = sizeof(*res);
 		pulse_enter(r->o.pulse, 0);
 		cls = r->plugin->flush(
-			r->sink, clock_monotonic() + r->o.deliver_us, res);
+			r->sink, 0, clock_monotonic() + r->o.deliver_us, res);
 		pulse_leave(r->o.pulse);
 		host_clean(r->host, res);
 		if (cls != WEIR_SINK_OK)

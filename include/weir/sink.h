@@ -9,8 +9,6 @@
  * A plugin is a shared object that exports one function, weir_sink_plugin(),
  * which returns a constant descriptor. The host (weir) loads it with
  * RTLD_NOW | RTLD_LOCAL, reads abi_major first and refuses another major.
- * Members are only ever appended to the structs below; each carries its size,
- * and a reader uses no member past the size it was given.
  *
  * Division of work: the host reads the journal, sorts, folds state, filters,
  * coalesces, retries, backs off, bisects, parks and counts. The plugin opens
@@ -18,20 +16,51 @@
  * durable and which record is bad. A plugin never sleeps for its own reasons,
  * starts threads, prints, or installs signal handlers.
  *
- * Threads: all calls on one sink come one at a time. Different sinks of one
- * plugin may be called from different threads at once.
+ * Threads: all calls on one lane of a sink come one at a time, and so do the
+ * calls that name no lane, during which no other call runs on the sink.
+ * Different lanes of one sink (only with MULTI_LANE), and different sinks of
+ * one plugin, may be called from different threads at once.
+ *
+ * Ownership: what a caller hands over is the caller's and lives until the call
+ * returns unless a comment says longer. What a plugin keeps it copies. Memory
+ * that a plugin gets from the host's table it gives back to that table by the
+ * end of close.
+ *
+ * Units: times are microseconds, lengths are bytes, sequences and versions
+ * begin at 1 and 0 stands for none. Text is UTF-8.
+ *
+ * Versions. ABI 1.0 is frozen: within major 1 a struct that begins with
+ * struct_size grows at its end only, and nothing else changes its layout or
+ * meaning. weir_str, weir_sink_option, weir_sink_setting and weir_sink_member
+ * stand in arrays and never grow; weir_sink_record grows, and batches say how
+ * large a record is (record_size). A member that came after 1.0 says so, and
+ * who reads one that the other side filled looks at WEIR_SINK_HAS first.
+ *
+ * An older plugin and a newer host: the callbacks that the plugin does not
+ * know are NULL to the host; the host sets no batch flag that is newer than
+ * the plugin's abi_minor. An op, content or kind that the plugin does not know
+ * may come; it is to be stored as it stands, like an event.
+ * A newer plugin and an older host: the host takes what it knows of the
+ * descriptor, ignores capabilities and option flags that it does not know, and
+ * refuses needs and option types that it does not know. A plugin that can't do
+ * without something newer says so in open, with BLOCKED.
+ * Bits that are not named here are zero.
  */
 
 #include <weir/types.h>
-
-#include <sys/types.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-#define WEIR_SINK_ABI_MAJOR 0u
-#define WEIR_SINK_ABI_MINOR 2u
+#define WEIR_SINK_ABI_MAJOR 1u
+#define WEIR_SINK_ABI_MINOR 0u
+
+/* Did the one who filled a struct know this member? WEIR_SINK_HAS(host, sha256)
+ * of a pointer to a struct that begins with struct_size. */
+#define WEIR_SINK_HAS(p, member)                                               \
+	((size_t)((const char *)(&(p)->member + 1) - (const char *)(p)) <=     \
+	 (p)->struct_size)
 
 /* ---- capabilities, needs ------------------------------------------------ */
 
@@ -44,7 +73,8 @@ enum weir_sink_cap {
 	/* only the newest record of an aggregate in a batch matters; the host
 	 * leaves out the others */
 	WEIR_SINK_COALESCE = 1u << 2,
-	/* several lanes may be open at once */
+	/* several lanes may be open at once; lane_open and lane_close must be
+	 * there. A host may always use lane 0 alone. */
 	WEIR_SINK_MULTI_LANE = 1u << 3,
 	/* what deliver calls durable may still be lost by the peer */
 	WEIR_SINK_LOSSY = 1u << 4,
@@ -79,7 +109,9 @@ enum weir_sink_class {
 	WEIR_SINK_GONE = 5
 };
 
-/* Filled by the plugin; the memory is the caller's, zeroed before the call. */
+/* Filled by the plugin; the memory is the caller's, zeroed but for struct_size
+ * before the call. Texts end with NUL; the host cuts what is not one line. A
+ * class that the host does not know counts as RETRY. */
 struct weir_sink_result {
 	size_t struct_size;
 	uint64_t durable_sequence; /* all up to here is durable in the target */
@@ -141,23 +173,25 @@ enum weir_level {
 /*
  * File calls with the meaning of their POSIX namesakes (0 or a count, or -1
  * with errno set; never short: read_at returns less than asked only at the
- * end of the file, write_at writes all or fails). Sinks that write files use
- * these and no others, so that a host can make any of them fail.
+ * end of the file, write_at writes all or fails). open sets close-on-exec.
+ * Sinks that write files use these and no others, so that a host can make any
+ * of them fail.
  */
 struct weir_sink_files {
 	size_t struct_size;
-	int (*open)(void *cookie, const char *path, int flags, mode_t mode);
+	int (*open)(void *cookie, const char *path, int flags, uint32_t mode);
 	int (*close)(void *cookie, int fd);
-	ssize_t (*read_at)(void *cookie, int fd, void *buf, size_t n, off_t at);
-	ssize_t (*write_at)(void *cookie, int fd, const void *buf, size_t n,
-			    off_t at);
+	int64_t (*read_at)(void *cookie, int fd, void *buf, size_t n,
+			   int64_t at);
+	int64_t (*write_at)(void *cookie, int fd, const void *buf, size_t n,
+			    int64_t at);
 	int (*sync_data)(void *cookie, int fd);
 	int (*sync_folder)(void *cookie, const char *path);
-	int (*truncate)(void *cookie, int fd, off_t length);
-	off_t (*size)(void *cookie, int fd);
+	int (*truncate)(void *cookie, int fd, int64_t length);
+	int64_t (*size)(void *cookie, int fd);
 	int (*rename)(void *cookie, const char *from, const char *to);
 	int (*unlink)(void *cookie, const char *path);
-	int (*make_folder)(void *cookie, const char *path, mode_t mode);
+	int (*make_folder)(void *cookie, const char *path, uint32_t mode);
 };
 
 enum weir_type_source {
@@ -177,13 +211,13 @@ struct weir_sink_host {
 	uint32_t abi_major, abi_minor;
 	void *cookie;
 
-	/* A message of the plugin; one line, no newline at its end. */
-	void (*diag)(void *cookie, enum weir_level level, const char *msg);
+	/* A message of the plugin; one line, no newline at its end. level is
+	 * enum weir_level. */
+	void (*diag)(void *cookie, int level, const char *msg);
 
 	/* A line of the log sink: goes where diag goes whatever the diag level;
 	 * control characters must be escaped by the caller. */
-	void (*emit)(void *cookie, enum weir_level level, const char *line,
-		     size_t len);
+	void (*emit)(void *cookie, int level, const char *line, size_t len);
 
 	/* Microseconds since 1970 UTC; microseconds of a clock that never
 	 * steps. */
@@ -198,10 +232,9 @@ struct weir_sink_host {
 
 	/* The datatype mapped or declared for a field, written to out as a
 	 * NUL-ended lower-case string ("numeric(10,2)"). Returns where it comes
-	 * from; WEIR_TYPE_NONE leaves out empty. */
-	enum weir_type_source (*column_type)(void *cookie,
-					     struct weir_str aggregate_type,
-					     struct weir_str field, char out[64]);
+	 * from (enum weir_type_source); WEIR_TYPE_NONE leaves out empty. */
+	int (*column_type)(void *cookie, struct weir_str aggregate_type,
+			   struct weir_str field, char out[64]);
 
 	/* Decode a raw JSON string (with its quotes) into UTF-8. Returns the
 	 * length, which is at most raw.len; out has room for raw.len bytes. */
@@ -227,7 +260,8 @@ enum weir_sink_record_flag {
 	WEIR_RECORD_END_OF_COMMIT = 1u << 0
 };
 
-/* A committed record. All pointers live until deliver returns. */
+/* A committed record. All pointers live until deliver returns. What stands
+ * under a need is only there when the sink has that need. */
 struct weir_sink_record {
 	uint32_t op;	/* enum weir_op */
 	uint32_t flags; /* enum weir_sink_record_flag */
@@ -279,11 +313,11 @@ enum weir_sink_batch_flag {
 struct weir_sink_batch {
 	size_t struct_size;
 	uint32_t flags;
-	uint32_t lane;
+	uint32_t lane;	  /* one that is open */
 	uint64_t epoch;	  /* fences an older runner: a target that has seen a
 			   * higher one refuses with BLOCKED */
 	uint32_t attempt; /* 0 for the first */
-	uint32_t reserved;
+	uint32_t record_size; /* of each record, as the host knows it */
 	uint64_t through_sequence; /* the cursor to store with this batch; a
 				    * record below the target's own cursor was
 				    * applied before and is left out, but for
@@ -293,12 +327,14 @@ struct weir_sink_batch {
 				    * that record. Zeros when it is 0 */
 	uint64_t parked;	   /* parked aggregates, to store with it */
 	int64_t deadline_us;	   /* on the host's monotonic clock */
-	int stop_fd;		   /* becomes readable when deliver should end */
+	int stop_fd;		   /* becomes readable when deliver should end;
+				    * -1: never */
 	uint32_t nrecords;	   /* may be 0: only the cursor moves */
 	const struct weir_sink_record *const *records;
 };
 
-/* What a target knows about how far it is. */
+/* What a target knows about how far it is. Zeroed but for struct_size before
+ * resume. */
 struct weir_sink_cursor {
 	size_t struct_size;
 	uint32_t found; /* 0: the target holds no cursor, the rest is unset */
@@ -312,7 +348,8 @@ struct weir_sink_cursor {
 			   * it that went another way; zeros: not known */
 };
 
-/* What open is handed. Strings live until close. */
+/* What open is handed. To open: settings, strings and host live until close; to
+ * validate, shape and reload: until they return. */
 struct weir_sink_open {
 	size_t struct_size;
 	const char *sink; /* the sink's name */
@@ -336,7 +373,9 @@ struct weir_sink_plan {
 
 /*
  * Callbacks return enum weir_sink_class and fill the result when it is not
- * OK. Only open, deliver and close must be there.
+ * OK. Only open, deliver and close must be there. The descriptor and all it
+ * points to stay as they are as long as the plugin is loaded. struct_size may
+ * end anywhere behind close: what lies beyond counts as NULL.
  */
 struct weir_sink_plugin {
 	uint32_t abi_major, abi_minor; /* WEIR_SINK_ABI_MAJOR, _MINOR */
@@ -372,8 +411,10 @@ struct weir_sink_plugin {
 	int (*deliver)(void *sink, const struct weir_sink_batch *batch,
 		       struct weir_sink_result *res);
 
-	/* Waits until all that was delivered is durable, or the deadline. */
-	int (*flush)(void *sink, int64_t deadline_us,
+	/* Waits until all that was delivered to a lane is durable, or the
+	 * deadline on the host's monotonic clock; durable_sequence says how far
+	 * it is. Without it deliver makes all durable itself. */
+	int (*flush)(void *sink, uint32_t lane, int64_t deadline_us,
 		     struct weir_sink_result *res);
 
 	/* Is the target there and usable? Changes nothing that lasts. */
@@ -391,22 +432,31 @@ struct weir_sink_plugin {
 		      struct weir_sink_result *res);
 
 	/* Files were rotated or reloadable settings changed: open files anew.
-	 * o is NULL when only files are to be reopened. */
+	 * o is NULL when only files are to be reopened, else what open was
+	 * given with new values; these are to be copied. */
 	int (*reload)(void *sink, const struct weir_sink_open *o,
 		      struct weir_sink_result *res);
 
 	/* Ends a sink and frees it. What was not delivered stays undone. */
 	void (*close)(void *sink);
 
-	/* ABI 0.2. What a sink with these settings can and needs: the
+	/* What a sink with these settings can and needs: the
 	 * descriptor names all that any sink of the plugin may, this takes bits
 	 * away. *capabilities and *needs come as the descriptor has them; none
 	 * may be added, and HOLDS_CURSOR and REWRITES stay as they are. Called
 	 * before each open with what open will get, no I/O; the same settings
 	 * give the same answer. Without it every sink is as the descriptor
-	 * says, as it is with a host of an older minor version. */
+	 * says. */
 	int (*shape)(const struct weir_sink_open *o, uint32_t *capabilities,
 		     uint32_t *needs, struct weir_sink_result *res);
+
+	/* With MULTI_LANE: lane 0 is open from open to close; others are opened
+	 * before their first resume or deliver and closed before close. All
+	 * records of an aggregate go through one lane, each lane has a cursor
+	 * of its own in the target, and lanes may be called at the same time. */
+	int (*lane_open)(void *sink, uint32_t lane,
+			 struct weir_sink_result *res);
+	void (*lane_close)(void *sink, uint32_t lane);
 };
 
 /* The one symbol a plugin exports. */

@@ -155,7 +155,7 @@ cut_touched(struct files *f, struct weir_sink_result *res)
 		if (e->fd < 0 && errno != ENOENT)
 			return files_fail_errno(res, "open", path);
 		if (e->fd >= 0 && f->io->truncate(f->host->cookie, e->fd,
-						  (off_t)e->length) != 0)
+						  (int64_t)e->length) != 0)
 			return files_fail_errno(res, "cut", path);
 		e->touched = false;
 	}
@@ -288,7 +288,7 @@ static int
 first_length(struct files *f, struct file_entry *e, const char *path,
 	     struct weir_sink_result *res)
 {
-	off_t size = f->io->size(f->host->cookie, e->fd);
+	int64_t size = f->io->size(f->host->cookie, e->fd);
 
 	if (size < 0)
 		return files_fail_errno(res, "measure", path);
@@ -387,7 +387,7 @@ flush(struct files *f, struct file_entry *e, struct weir_sink_result *res)
 		return WEIR_SINK_OK;
 	if (f->io->write_at(f->host->cookie, e->fd, e->pending.data,
 			    e->pending.len,
-			    (off_t)e->end) != (ssize_t)e->pending.len)
+			    (int64_t)e->end) != (int64_t)e->pending.len)
 		return files_fail_errno(
 			res, "write",
 			files_path(f, f->path, e->name, f->suffix));
@@ -416,7 +416,7 @@ files_read(struct files *f, size_t index, void *out, size_t n, uint64_t at,
 	   struct weir_sink_result *res)
 {
 	struct file_entry *e = &f->c.files[index];
-	ssize_t got = f->io->read_at(f->host->cookie, e->fd, out, n, (off_t)at);
+	int64_t got = f->io->read_at(f->host->cookie, e->fd, out, n, (int64_t)at);
 	const char *path = files_path(f, f->path, e->name, f->suffix);
 
 	if (got < 0)

@@ -85,8 +85,8 @@ read_cursor(struct files *f, const char *path, bool *found,
 {
 	int fd = f->io->open(f->host->cookie, path, O_RDONLY, 0);
 	int class = WEIR_SINK_OK;
-	off_t size;
-	ssize_t got;
+	int64_t size;
+	int64_t got;
 
 	text_clear(&f->text);
 	*found = fd >= 0;
@@ -179,7 +179,7 @@ files_write_cursor(struct files *f, struct weir_sink_result *res)
 	if (fd < 0)
 		return files_fail_errno(res, "create", temp);
 	if (io->write_at(ck, fd, f->text.data, f->text.len, 0) !=
-	    (ssize_t)f->text.len)
+	    (int64_t)f->text.len)
 		class = files_fail_errno(res, "write", temp);
 	else if (io->sync_data(ck, fd) != 0)
 		class = files_fail_errno(res, "sync", temp);
@@ -231,7 +231,7 @@ files_hash_head(struct files *f, struct file_entry *e, uint64_t len,
 		struct weir_sink_result *res)
 {
 	const char *path = files_path(f, f->path, e->name, f->suffix);
-	ssize_t got;
+	int64_t got;
 
 	text_clear(&f->text);
 	if (!text_reserve(&f->text, (size_t)len))
@@ -282,7 +282,7 @@ files_open_entry(struct files *f, struct file_entry *e, const char *path,
 {
 	int fd = f->io->open(f->host->cookie, path, O_RDWR, 0);
 	int class = WEIR_SINK_OK;
-	off_t size;
+	int64_t size;
 
 	if (fd < 0 && errno == ENOENT) {
 		begin_anew(e);
@@ -307,7 +307,7 @@ files_open_entry(struct files *f, struct file_entry *e, const char *path,
 	} else {
 		class = check_head(f, e, path, res);
 		if (class == WEIR_SINK_OK && (uint64_t)size > e->length &&
-		    f->io->truncate(f->host->cookie, fd, (off_t)e->length) != 0)
+		    f->io->truncate(f->host->cookie, fd, (int64_t)e->length) != 0)
 			class = files_fail_errno(res, "cut", path);
 	}
 	if (class != WEIR_SINK_OK || !e->known) {

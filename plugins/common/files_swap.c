@@ -90,7 +90,7 @@ scratch_flush(struct files *f, struct weir_sink_result *res)
 		return WEIR_SINK_OK;
 	if (f->io->write_at(f->host->cookie, f->scratch_fd, f->scratch.data,
 			    f->scratch.len,
-			    (off_t)f->scratch_end) != (ssize_t)f->scratch.len)
+			    (int64_t)f->scratch_end) != (int64_t)f->scratch.len)
 		return files_fail_errno(res, "write", scratch_path(f));
 	f->scratch_end += f->scratch.len;
 	text_clear(&f->scratch);
@@ -239,7 +239,7 @@ files_probe(struct files *f, struct weir_sink_result *res)
 	if (fd < 0)
 		return files_fail_errno(res, "create", path);
 	if (io->write_at(ck, fd, text, sizeof(text), 0) !=
-	    (ssize_t)sizeof(text))
+	    (int64_t)sizeof(text))
 		class = files_fail_errno(res, "write", path);
 	else if (io->sync_data(ck, fd) != 0)
 		class = files_fail_errno(res, "sync", path);

@@ -140,15 +140,6 @@ sink_open(void **out, const struct weir_sink_open *o,
 
 	if (t == NULL)
 		return result_nomem(res);
-	/* A host that knows no shape would leave versions out. */
-	if (setting_bool(o, "history") && o->host->abi_minor < 2) {
-		sink_free(o->host, t);
-		return result_set(res, WEIR_SINK_BLOCKED, NULL,
-				  "use a newer weir, or turn history off",
-				  "history needs plugin ABI 0.2, this weir "
-				  "has 0.%u",
-				  (unsigned)o->host->abi_minor);
-	}
 	t->host = o->host;
 	t->stop_fd = -1;
 	mirror_init(&t->mirror, o, true);

@@ -73,6 +73,10 @@ check_callbacks(struct conform *c)
 		return conform_fail(c, "HOLDS_CURSOR without resume");
 	if (conform_has(c, WEIR_SINK_REWRITES) && p->rewind == NULL)
 		return conform_fail(c, "REWRITES without rewind");
+	if (conform_has(c, WEIR_SINK_MULTI_LANE) &&
+	    (p->lane_open == NULL || p->lane_close == NULL))
+		return conform_fail(c, "MULTI_LANE without lane_open or "
+				       "lane_close");
 	return PASS;
 }
 

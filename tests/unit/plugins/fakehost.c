@@ -85,6 +85,28 @@ fake_free(struct fake *f)
 	free(f);
 }
 
+/* As the host does: no byte past struct_size is looked at. */
+static const struct weir_sink_plugin *
+known_part(const struct weir_sink_plugin *d)
+{
+	static struct {
+		const struct weir_sink_plugin *of;
+		struct weir_sink_plugin copy;
+	} known[16];
+	size_t i = 0;
+
+	if (d->abi_major != WEIR_SINK_ABI_MAJOR)
+		fake_die("the plugin",
+			 "is of another major version of the ABI");
+	while (known[i].of != NULL && known[i].of != d)
+		if (++i == sizeof known / sizeof *known)
+			fake_die(d->name, "is one plugin too many");
+	known[i].of = d;
+	memcpy(&known[i].copy, d,
+	       d->struct_size < sizeof *d ? d->struct_size : sizeof *d);
+	return &known[i].copy;
+}
+
 const struct weir_sink_plugin *
 fake_plugin(const char *name)
 {
@@ -104,7 +126,7 @@ fake_plugin(const char *name)
 	if (symbol == NULL)
 		fake_die(path, "exports no weir_sink_plugin");
 	memcpy(&get, &symbol, sizeof get);
-	return get();
+	return known_part(get());
 }
 
 void
@@ -285,6 +307,7 @@ deliver(struct fake *f, uint64_t from, uint64_t to, uint32_t flags, bool all)
 		if (all || !newest || !superseded(f, r, to))
 			list[b.nrecords++] = r;
 	}
+	b.record_size = sizeof(struct weir_sink_record);
 	b.flags = flags;
 	b.epoch = f->epoch;
 	b.through_sequence = to;

@@ -27,7 +27,7 @@ add_line(char *space, size_t cap, const char *line, size_t len)
 }
 
 static void
-on_diag(void *cookie, enum weir_level level, const char *msg)
+on_diag(void *cookie, int level, const char *msg)
 {
 	struct fake *f = cookie;
 
@@ -36,7 +36,7 @@ on_diag(void *cookie, enum weir_level level, const char *msg)
 }
 
 static void
-on_emit(void *cookie, enum weir_level level, const char *line, size_t len)
+on_emit(void *cookie, int level, const char *line, size_t len)
 {
 	struct fake *f = cookie;
 
@@ -90,7 +90,7 @@ on_release(void *cookie, void *p)
 	free(p);
 }
 
-static enum weir_type_source
+static int
 on_column_type(void *cookie, struct weir_str type, struct weir_str field,
 	       char out[64])
 {
@@ -105,7 +105,7 @@ on_column_type(void *cookie, struct weir_str type, struct weir_str field,
 		    !fake_same(mf, field))
 			continue;
 		snprintf(out, 64, "%s", m->datatype);
-		return m->source;
+		return (int)m->source;
 	}
 	return WEIR_TYPE_NONE;
 }
@@ -177,7 +177,7 @@ may_call(void *cookie)
 }
 
 static int
-on_open(void *cookie, const char *path, int flags, mode_t mode)
+on_open(void *cookie, const char *path, int flags, uint32_t mode)
 {
 	return may_call(cookie) ? open(path, flags | O_CLOEXEC, mode) : -1;
 }
@@ -194,8 +194,8 @@ on_close(void *cookie, int fd)
 	return ok ? 0 : -1;
 }
 
-static ssize_t
-on_read_at(void *cookie, int fd, void *buf, size_t n, off_t at)
+static int64_t
+on_read_at(void *cookie, int fd, void *buf, size_t n, int64_t at)
 {
 	size_t got = 0;
 
@@ -210,12 +210,12 @@ on_read_at(void *cookie, int fd, void *buf, size_t n, off_t at)
 			break;
 		got += (size_t)r;
 	}
-	return (ssize_t)got;
+	return (int64_t)got;
 }
 
 /* A write that fails leaves half of its bytes, as a full disk does. */
-static ssize_t
-on_write_at(void *cookie, int fd, const void *buf, size_t n, off_t at)
+static int64_t
+on_write_at(void *cookie, int fd, const void *buf, size_t n, int64_t at)
 {
 	struct fake *f = cookie;
 	bool dead = f->dead_from != 0 && f->file_calls + 1 > f->dead_from;
@@ -231,7 +231,7 @@ on_write_at(void *cookie, int fd, const void *buf, size_t n, off_t at)
 		put += (size_t)r;
 	}
 	errno = saved;
-	return ok ? (ssize_t)n : -1;
+	return ok ? (int64_t)n : -1;
 }
 
 static int
@@ -253,12 +253,12 @@ on_sync_folder(void *cookie, const char *path)
 }
 
 static int
-on_truncate(void *cookie, int fd, off_t length)
+on_truncate(void *cookie, int fd, int64_t length)
 {
 	return may_call(cookie) ? ftruncate(fd, length) : -1;
 }
 
-static off_t
+static int64_t
 on_size(void *cookie, int fd)
 {
 	struct stat st;
@@ -281,7 +281,7 @@ on_unlink(void *cookie, const char *path)
 }
 
 static int
-on_make_folder(void *cookie, const char *path, mode_t mode)
+on_make_folder(void *cookie, const char *path, uint32_t mode)
 {
 	return may_call(cookie) ? mkdir(path, mode) : -1;
 }
