@@ -142,29 +142,42 @@ get_at(struct cli *c, struct session *x, struct head *head, uint64_t version,
 	return rc;
 }
 
+/* Opens, and finds the aggregate and the version asked for: --version, or its
+ * newest. */
+static int
+named_version(struct cli *c, struct session *x, struct head *head,
+	      uint64_t *version, struct weir_err *err)
+{
+	int rc = cli_u64(c, version, "version", 0, err);
+
+	if (rc == 0 && *version == 0 && cli_get(c, "version") != NULL)
+		rc = err_set(err, WEIR_EUSAGE, "versions start at 1");
+	if (rc == 0)
+		rc = session_open(c, x, err);
+	if (rc == 0)
+		rc = named_head(c, x, head, err);
+	if (rc == 0 && *version > head->version)
+		rc = err_set(err, WEIR_ENOTFOUND,
+			     "%s %s has no version %" PRIu64
+			     ", its newest is %" PRIu64,
+			     cli_get(c, "aggregate"),
+			     cli_get(c, "aggregate-id"), *version,
+			     head->version);
+	if (rc == 0 && *version == 0)
+		*version = head->version;
+	return rc;
+}
+
 static int
 run_get(struct cli *c, struct weir_err *err)
 {
 	struct session x = {NULL, NULL, NULL};
 	struct head head;
 	uint64_t version = 0;
-	int rc = cli_u64(c, &version, "version", 0, err);
+	int rc = named_version(c, &x, &head, &version, err);
 
-	if (rc == 0 && version == 0 && cli_get(c, "version") != NULL)
-		rc = err_set(err, WEIR_EUSAGE, "versions start at 1");
 	if (rc == 0)
-		rc = session_open(c, &x, err);
-	if (rc == 0)
-		rc = named_head(c, &x, &head, err);
-	if (rc == 0 && version > head.version)
-		rc = err_set(err, WEIR_ENOTFOUND,
-			     "%s %s has no version %" PRIu64
-			     ", its newest is %" PRIu64,
-			     cli_get(c, "aggregate"),
-			     cli_get(c, "aggregate-id"), version, head.version);
-	if (rc == 0)
-		rc = get_at(c, &x, &head, version ? version : head.version,
-			    err);
+		rc = get_at(c, &x, &head, version, err);
 	session_close(&x);
 	return rc;
 }
@@ -198,15 +211,21 @@ run_verify(struct cli *c, struct weir_err *err)
 	uint8_t stored[RECORD_DIGEST], found[RECORD_DIGEST];
 	struct session x = {NULL, NULL, NULL};
 	char hex[2 * RECORD_DIGEST + 1];
+	uint64_t version = 0, position = 0;
+	struct record_view v;
 	struct head head;
-	int rc = session_open(c, &x, err);
+	int rc = named_version(c, &x, &head, &version, err);
 
 	if (rc == 0)
-		rc = named_head(c, &x, &head, err);
+		rc = reader_version(x.r, &v, str_of(cli_get(c, "aggregate")),
+				    str_of(cli_get(c, "aggregate-id")), version,
+				    err);
+	if (rc == 0) {
+		position = v.position;
+		rc = reader_verify(x.r, found, position, err);
+	}
 	if (rc == 0)
-		rc = reader_verify(x.r, found, head.position, err);
-	if (rc == 0)
-		rc = reader_root(x.r, stored, head.position, err);
+		rc = reader_root(x.r, stored, position, err);
 	if (rc == 0 && memcmp(stored, found, sizeof(found)) != 0)
 		rc = err_set(err, WEIR_EDAMAGE,
 			     "the stored Merkle root of %s %s differs from "
@@ -222,8 +241,7 @@ run_verify(struct cli *c, struct weir_err *err)
 			buf_printf(b,
 				   "verified %" PRIu64 " %s, merkle root "
 				   "%s\n",
-				   head.version,
-				   head.version == 1 ? "record" : "records",
+				   version, version == 1 ? "record" : "records",
 				   hex);
 		} else {
 			buf_puts(b, "{\"aggregate_type\":");
@@ -233,7 +251,7 @@ run_verify(struct cli *c, struct weir_err *err)
 			buf_printf(b,
 				   ",\"version\":%" PRIu64
 				   ",\"merkle_root\":\"%s\"}\n",
-				   head.version, hex);
+				   version, hex);
 		}
 	}
 	session_close(&x);
@@ -422,6 +440,7 @@ static const struct cli_option replay_options[] = {
 static const struct cli_option verify_options[] = {
 	AGGREGATE_OPTION,
 	AGGREGATE_ID_OPTION,
+	{"version", 0, "N", 0, "versions 1 to N, and the root as it was at N"},
 	END_OPTION,
 };
 

@@ -1,37 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/commands.h"
 
-#include "base/clock.h"
 #include "base/err.h"
 #include "base/str.h"
+#include "cli/progress.h"
 #include "store/store.h"
 
 #include <inttypes.h>
-#include <stdio.h>
-
-#define SHOW_US 200000 /* between two lines of progress */
-
-struct progress {
-	bool wanted, shown;
-	int64_t shown_at;
-};
 
 static void
 show(void *cookie, uint64_t done, uint64_t all)
 {
 	struct progress *p = cookie;
-	int64_t now;
 
-	if (!p->wanted || all == 0)
-		return;
-	now = clock_monotonic();
-	if (now - p->shown_at < SHOW_US)
-		return;
-	p->shown_at = now;
-	p->shown = true;
-	fprintf(stderr, "\rchecking %3u %% of %" PRIu64 " MiB",
-		(unsigned)(100.0 * (double)done / (double)all), all >> 20);
-	fflush(stderr);
+	p->all = all;
+	progress_update(p, done, done >> 20);
 }
 
 static void
@@ -55,16 +38,15 @@ print(struct cli *c, const struct check_report *r)
 static int
 run_check(struct cli *c, struct weir_err *err)
 {
-	struct progress p = {.wanted = c->err_tty && !c->json};
+	struct progress p;
 	struct check_report report = {0};
 	struct store *s = NULL;
 	int rc = cli_open_read(c, &s, err);
 
-	p.shown_at = clock_monotonic();
+	progress_init(&p, c->err_tty && !c->json, "MiB", 0);
 	if (rc == 0)
 		rc = store_check(s, &report, show, &p, err);
-	if (p.shown)
-		fprintf(stderr, "\r\033[K");
+	progress_end(&p);
 	if (rc == 0)
 		print(c, &report);
 	store_close(s);

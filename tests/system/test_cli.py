@@ -388,6 +388,18 @@ def test_verify(store):
     assert v["merkle_root"] in store("aggregate", "verify", "order", "1").out
 
 
+def test_verify_at_a_version(store):
+    roots = [r["merkle_root"] for r in
+             store("aggregate", "replay", "order", "1").lines()]
+    assert len(roots) == 3
+    for n, root in enumerate(roots, 1):
+        v = store("aggregate", "verify", "order", "1", "--version", n,
+                  "--json").json()
+        assert v["version"] == n and v["merkle_root"] == root
+    store("aggregate", "verify", "order", "1", "--version", "0", code=2)
+    store("aggregate", "verify", "order", "1", "--version", "4", code=3)
+
+
 def flip_payload(weir, what):
     """Changes a stored byte of a payload."""
     folder = os.path.join(weir.dir, "journal")
