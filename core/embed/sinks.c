@@ -158,19 +158,20 @@ embed_sinks_stop(struct weir *w)
 	}
 }
 
-/* The error with which the thread of a sink ended, if it did. */
-static int
-sink_failed(struct weir *w, const char *name, struct weir_err *err)
+/* Has the thread of a sink ended, and why? */
+static bool
+sink_failed(struct weir *w, const char *name, struct weir_err *why)
 {
-	int rc = 0;
+	bool failed = false;
 
 	pthread_mutex_lock(&w->lock);
-	for (struct embed_sink *s = w->sinks; s; s = s->next) {
-		if (s->failed && strcmp(s->name, name) == 0)
-			rc = err_set(err, s->err.code, "%s", s->err.msg);
+	for (struct embed_sink *s = w->sinks; s && !failed; s = s->next) {
+		failed = s->failed && strcmp(s->name, name) == 0;
+		if (failed)
+			*why = s->err;
 	}
 	pthread_mutex_unlock(&w->lock);
-	return rc;
+	return failed;
 }
 
 EXPORT int
@@ -180,15 +181,18 @@ weir_sink_wait(struct weir *w, const char *name, uint64_t sequence,
 	int64_t end =
 		timeout_us < 0 ? INT64_MAX : clock_monotonic() + timeout_us;
 	struct runner_status st;
+	struct weir_err why;
 	int rc;
 
 	for (;;) {
+		bool failed = sink_failed(w, name, &why);
+
 		rc = runner_status(&st, store_dir(w->store), name, err);
-		if (rc)
-			return rc;
-		if (st.cursor >= sequence)
+		if (rc == 0 && st.cursor >= sequence)
 			return 0;
-		rc = sink_failed(w, name, err);
+		/* Looked at before the cursor, which may have moved since. */
+		if (failed)
+			return err_set(err, why.code, "%s", why.msg);
 		if (rc)
 			return rc;
 		if (clock_monotonic() >= end)

@@ -54,6 +54,16 @@ one_aggregate_forward(void **state)
 	assert_int_equal(weir_next(r, &rec, NULL), 1);
 	assert_int_equal(rec.sequence, 1404);
 
+	/* One more, as many, and one less than are looked up at once. */
+	for (unsigned from = 703 - 513; from <= 703 - 511; from++) {
+		ok(weir_seek_version(r, S("account"), S("a"), from, &err));
+		for (unsigned v = from; v <= 703; v++) {
+			assert_int_equal(weir_next(r, &rec, NULL), 1);
+			assert_int_equal(rec.version, v);
+		}
+		assert_int_equal(weir_next(r, &rec, NULL), 0);
+	}
+
 	/* From the middle; from the beginning; then all records. */
 	ok(weir_seek_version(r, S("account"), S("a"), 600, &err));
 	assert_int_equal(weir_next(r, &rec, NULL), 1);
@@ -200,6 +210,7 @@ all_aggregates(void **state)
 	struct weir *w = open_store(NULL), *ro = open_reading();
 	struct names names = {.w = ro, .most = 100};
 	struct weir_event ev = event("z", "1");
+	struct weir_err why = {0};
 
 	(void)state;
 	ok(weir_each(ro, note_name, &names, &err));
@@ -212,7 +223,8 @@ all_aggregates(void **state)
 	assert_string_equal(names.text,
 			    "a/z:1 account/B:3 account/a:2 account/b:2 ");
 	names = (struct names){.w = w, .most = 2};
-	assert_int_equal(weir_each(w, note_name, &names, NULL), 7);
+	assert_int_equal(weir_each(w, note_name, &names, &why), 7);
+	assert_int_equal(why.code, 0);
 	assert_string_equal(names.text, "a/z:1 account/B:3 ");
 	weir_close(ro);
 	weir_close(w);

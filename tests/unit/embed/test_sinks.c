@@ -171,6 +171,33 @@ bad_settings(void **state)
 	weir_close(w);
 }
 
+/* A thread that ends by itself says why, and the next start ends it. */
+static void
+ended_thread(void **state)
+{
+	struct weir *w = open_store(NULL);
+	struct weir_err why = {0};
+	char path[300];
+
+	(void)state;
+	append_events(w, "a", 1);
+	ok(weir_sink_configure(w, "out", &json_sink, &err));
+	ok(weir_sink_start(w, "out", &err));
+	ok(weir_sink_wait(w, "out", 1, A_WHILE, &err));
+	snprintf(path, sizeof(path), "%s/sinks/out/sink.conf", folder);
+	assert_int_equal(unlink(path), 0);
+	while (!strstr(why.msg, "was removed"))
+		assert_int_equal(weir_sink_wait(w, "out", 2, 0, &why),
+				 WEIR_ENOTFOUND);
+	ok(weir_sink_configure(w, "out", &json_sink, &err));
+	append_events(w, "a", 1);
+	ok(weir_sink_start(w, "out", &err));
+	ok(weir_sink_wait(w, "out", 2, A_WHILE, &err));
+	assert_int_equal(lines_of(target), 2);
+	refused(weir_sink_start(w, "out", &err), WEIR_EUNREACH, "out");
+	weir_close(w);
+}
+
 /* The folder given first is where a plugin is looked for; without it, and
  * without WEIR_PLUGIN_PATH, there is none. */
 static void
@@ -208,6 +235,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(what_is_delivered, setup_sink,
 						teardown),
 		cmocka_unit_test_setup_teardown(bad_settings, setup_sink,
+						teardown),
+		cmocka_unit_test_setup_teardown(ended_thread, setup_sink,
 						teardown),
 		cmocka_unit_test_setup_teardown(plugin_folder, setup_sink,
 						teardown),
