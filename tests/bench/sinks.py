@@ -15,6 +15,9 @@ in the same round. Figures are medians.
     tcp                 plain sends of as many bytes to the same peer
     http                a curl multi loop with as many requests under way
 
+Beside them stands the processor time that weir took for a record, opening the
+store included: it stays the same when others use the machine.
+
 The JSON file gets a line for each row of the table, as README.md says.
 WEIR_BUILD names the build.
 """
@@ -22,6 +25,7 @@ WEIR_BUILD names the build.
 import argparse
 import json
 import os
+import resource
 import shutil
 import statistics
 import subprocess
@@ -96,6 +100,7 @@ class Bench:
         self.stores = {}
         self.round = 0
         self.rows = []
+        self.cpu = []  # microseconds a record, of the sink at hand
         self.server = None
 
     def close(self):
@@ -126,11 +131,17 @@ class Bench:
             *options, *data,
         ], stdout=subprocess.DEVNULL)
         err = self.path("stderr")
+        spent = resource.getrusage(resource.RUSAGE_CHILDREN)
         with open(err, "wb") as f:
             begun = time.monotonic()
             call([run.WEIR, "sink", "run", "--once", name, *data],
                  stdout=subprocess.DEVNULL, stderr=f)
             took = time.monotonic() - begun
+        now = resource.getrusage(resource.RUSAGE_CHILDREN)
+        self.cpu.append(
+            (now.ru_utime + now.ru_stime - spent.ru_utime - spent.ru_stime)
+            * 1e6 / n
+        )
         call([run.WEIR, "sink", "remove", name, "--yes", *data],
              stdout=subprocess.DEVNULL)
         return n / took, os.path.getsize(err)
@@ -212,7 +223,7 @@ class Bench:
 
     def measure(self, sink):
         n = self.records(sink)
-        ours, theirs = [], {}
+        ours, theirs, self.cpu = [], {}, []
         self.store(n)
         for self.round in range(self.args.rounds):
             rate, found = getattr(self, sink)(n)
@@ -229,15 +240,24 @@ class Bench:
                 "baseline": base, "ratio": figure / base,
                 "target": TARGETS[sink, name],
             })
+        self.show({
+            "name": "%s catch-up, processor time" % sink,
+            "unit": "us/record", "value": statistics.median(self.cpu),
+            "value_min": min(self.cpu), "value_max": max(self.cpu),
+        })
 
     def show(self, row):
         self.rows.append(row)
-        print(
-            "%-36s %10.0f %10.0f %8.2f"
-            % (row["name"] + " / " + row["baseline_name"], row["value"],
-               row["baseline"], row["ratio"]),
-            flush=True,
-        )
+        if "baseline" in row:
+            print(
+                "%-36s %10.0f %10.0f %8.2f"
+                % (row["name"] + " / " + row["baseline_name"], row["value"],
+                   row["baseline"], row["ratio"]),
+                flush=True,
+            )
+        else:
+            print("%-36s %10.2f %s" % (
+                row["name"], row["value"], row["unit"]), flush=True)
 
 
 def main():
