@@ -20,6 +20,7 @@
 #include "base/os.h"
 #include "base/str.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <sys/auxv.h>
 
@@ -502,15 +503,18 @@ scan_value(struct scan *s)
 	}
 }
 
+static uint64_t seed[2]; /* written under seed_once */
+static pthread_once_t seed_once = PTHREAD_ONCE_INIT;
+
 static void
-take_seed(uint64_t seed[2])
+take_seed(void)
 {
 	const void *random = (const void *)getauxval(AT_RANDOM);
 
 	if (random != NULL)
-		memcpy(seed, random, 2 * sizeof seed[0]);
+		memcpy(seed, random, sizeof seed);
 	else
-		seed[0] = seed[1] = (uint64_t)(uintptr_t)seed;
+		seed[0] = seed[1] = (uint64_t)(uintptr_t)&random;
 	seed[1] |= 1;
 }
 
@@ -538,7 +542,8 @@ json_check_depth(struct weir_str text, struct weir_str *value, unsigned depth,
 	s.end = text.data + text.len;
 	s.what = what;
 	s.err = err;
-	take_seed(s.seed);
+	pthread_once(&seed_once, take_seed);
+	memcpy(s.seed, seed, sizeof s.seed);
 	s.depth = 0;
 	s.max_depth = depth;
 	s.serial = 0;

@@ -85,9 +85,8 @@ uuid_v4(uint8_t out[16], struct weir_err *err)
 }
 
 static uint64_t
-rise(unsigned first_counter)
+rise(unsigned first_counter, int64_t us)
 {
-	int64_t us = clock_now();
 	uint64_t ms = us > 0 ? (uint64_t)us / 1000 : 0;
 	uint64_t fresh = ms << COUNTER_BITS | first_counter;
 	uint64_t was = atomic_load(&newest);
@@ -103,12 +102,18 @@ rise(unsigned first_counter)
 int
 uuid_v7(uint8_t out[16], struct weir_err *err)
 {
+	return uuid_v7_at(out, clock_now(), err);
+}
+
+int
+uuid_v7_at(uint8_t out[16], int64_t us, struct weir_err *err)
+{
 	uint8_t random[10];
 	int rc = take_random(random, sizeof random, err);
 
 	if (rc != 0)
 		return rc;
-	uint64_t n = rise((random[8] << 8 | random[9]) & FIRST_COUNTER_MASK);
+	uint64_t n = rise((random[8] << 8 | random[9]) & FIRST_COUNTER_MASK, us);
 	uint64_t ms = n >> COUNTER_BITS;
 	for (int i = 0; i < 6; i++)
 		out[i] = (uint8_t)(ms >> (40 - 8 * i));

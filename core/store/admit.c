@@ -11,6 +11,8 @@
 #include "base/uuid.h"
 #include "store/heads.h"
 
+#define AHEAD 4
+
 static int
 admit_draft(struct item *it, struct record_draft *d, int64_t now,
 	    struct weir_err *err)
@@ -24,7 +26,7 @@ admit_draft(struct item *it, struct record_draft *d, int64_t now,
 	it->ready.created_at = d->has_created_at ? d->created_at : now;
 	if (d->has_event_id)
 		memcpy(it->ready.event_id, d->event_id, 16);
-	else if ((rc = uuid_v7(it->ready.event_id, err)) != 0)
+	else if ((rc = uuid_v7_at(it->ready.event_id, now, err)) != 0)
 		return rc;
 	ready_fill(&it->ready, d);
 	return 0;
@@ -46,6 +48,9 @@ admit_commit(struct item *item, size_t *bytes, struct record_draft *draft,
 			       "taken",
 			       n, WEIR_COMMIT_RECORDS_MAX);
 	for (size_t i = 0; i < n; i++) {
+		/* The ids of many aggregates may lie anywhere. */
+		if (i + AHEAD < n)
+			__builtin_prefetch(draft[i + AHEAD].aggregate_id.data);
 		int rc = admit_draft(&item[i], &draft[i], now, err);
 		if (rc != 0) {
 			if (err != NULL)
