@@ -72,8 +72,8 @@ BENCH_FLAGS =
 
 bench: all $(BENCHES) tests/bench/sinks
 	@$(AM_TESTS_ENVIRONMENT) \
-	$(PYTHON3) $(srcdir)/tests/bench/report.py --mode '$(BENCH)' \
-		--dir '$(BENCH_DIR)' --out bench $(BENCH_FLAGS) \
+	PYTHONDONTWRITEBYTECODE=1 $(PYTHON3) $(srcdir)/tests/bench/report.py \
+		--mode '$(BENCH)' --dir '$(BENCH_DIR)' --out bench $(BENCH_FLAGS) \
 		$(BENCHES) $(srcdir)/tests/bench/sinks.py
 
 clean-local:
