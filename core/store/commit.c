@@ -137,7 +137,7 @@ static int
 try_batch(struct batch *b, enum outcome *out, struct weir_err *err)
 {
 	struct store *s = b->s;
-	struct group g;
+	struct group g = {.ours = true};
 	size_t n = 0;
 	int rc;
 

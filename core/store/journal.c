@@ -233,12 +233,14 @@ group_next(struct group_iter *it, struct record_view *v,
 	*why = "frame does not fit in its group";
 	if (end - it->at < FRAME_LOCAL)
 		return -1;
-	n = frame_length(g->bytes + it->at);
+	const uint8_t *p = g->bytes + it->at;
+	n = frame_length(p);
 	if (n == 0 || n > end - it->at)
 		return -1;
-	if (frame_decode(v, g->bytes + it->at, n, j->store,
-			 g->position + it->at, why)
-	    != 0)
+	int rc = g->ours ? frame_parse(v, p, n, g->position + it->at, why)
+			 : frame_decode(v, p, n, j->store,
+					g->position + it->at, why);
+	if (rc != 0)
 		return -1;
 	it->at += n;
 	it->seen++;

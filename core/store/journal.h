@@ -77,6 +77,7 @@ struct group {
 	uint64_t position;
 	struct group_header head;
 	const uint8_t *bytes; /* head.extent of them */
+	bool ours; /* encoded just now: its frames' CRCs are not tried again */
 };
 
 /* Takes one whole group of records: goes through it with group_next and
