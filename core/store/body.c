@@ -31,6 +31,10 @@
 #include "store/format.h"
 
 #define NAMES	  8u
+#define NAMED	  3u /* so many of them every record has */
+#define OPTIONAL                                                               \
+	(BODY_GROUP | BODY_USER | BODY_CORRELATION | BODY_CAUSATION |          \
+	 BODY_TRACEPARENT)
 #define ABSENT	  UINT32_MAX
 #define TAGS_SIZE (WEIR_TAGS_MAX * (2 + WEIR_NAME_MAX))
 /* Fixed fields, then eight names, the tags and their count. */
@@ -320,27 +324,52 @@ frame_length(const uint8_t *p)
 }
 
 static int
-decode_names(struct record_view *v, const uint8_t *b, uint32_t flags,
-	     const uint8_t **at, const uint8_t *end)
+decode_optional(struct record_view *v, const uint8_t *b, uint32_t flags,
+		const uint8_t **at, const uint8_t *end)
 {
 	struct weir_str *name[NAMES] = {
-		&v->aggregate_type, &v->aggregate_id, &v->event_type,
-		&v->group,	    &v->user,	      &v->correlation_id,
-		&v->causation_id,   &v->traceparent,
+		[3] = &v->group,	&v->user,	 &v->correlation_id,
+		&v->causation_id, &v->traceparent,
 	};
 	const uint8_t *p = *at;
 
-	for (unsigned i = 0; i < NAMES; i++) {
+	for (unsigned i = NAMED; i < NAMES; i++) {
 		size_t n = get_u16(b + 96 + 2 * i);
-		bool there = name_flag[i] == 0 || (flags & name_flag[i]) != 0;
+		bool there = (flags & name_flag[i]) != 0;
 		if (n > name_max[i] || n > (size_t)(end - p) ||
-		    (!there && n > 0) || (i < 3 && n == 0))
+		    (!there && n > 0))
 			return -1;
 		*name[i] = there ? (struct weir_str){(const char *)p, n}
 				 : (struct weir_str){NULL, 0};
 		p += n;
 	}
 	*at = p;
+	return 0;
+}
+
+/* The three that every record has; mostly there are no others. */
+static int
+decode_names(struct record_view *v, const uint8_t *b, uint32_t flags,
+	     const uint8_t **at, const uint8_t *end)
+{
+	static const struct weir_str none;
+	size_t type = get_u16(b + 96), id = get_u16(b + 98);
+	size_t event = get_u16(b + 100);
+	const char *p = (const char *)*at;
+
+	if (type == 0 || type > WEIR_NAME_MAX || id == 0 || id > WEIR_ID_MAX ||
+	    event == 0 || event > WEIR_NAME_MAX ||
+	    type + id + event > (size_t)(end - *at))
+		return -1;
+	v->aggregate_type = (struct weir_str){p, type};
+	v->aggregate_id = (struct weir_str){p + type, id};
+	v->event_type = (struct weir_str){p + type + id, event};
+	*at += type + id + event;
+	if ((flags & OPTIONAL) != 0 || get_u16(b + 102) != 0 ||
+	    get_u64(b + 104) != 0)
+		return decode_optional(v, b, flags, at, end);
+	v->group = v->user = none;
+	v->correlation_id = v->causation_id = v->traceparent = none;
 	return 0;
 }
 

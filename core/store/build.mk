@@ -32,6 +32,8 @@ core_libcore_la_SOURCES += \
 	core/store/queue.c \
 	core/store/reader.c \
 	core/store/reader.h \
+	core/store/reader_aggregate.c \
+	core/store/reader_int.h \
 	core/store/record.c \
 	core/store/record.h \
 	core/store/record_json.c \

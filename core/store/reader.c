@@ -12,7 +12,7 @@
  *    a group's does not agree its frames are checked one by one, so that the
  *    bad one is named.
  */
-#include "store/reader.h"
+#include "store/reader_int.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -27,28 +27,7 @@
 #define WINDOW_MAX  (GROUP_EXTENT_MAX + WINDOW_FAR)
 /* A larger group leaves the cache before its frames are come to. */
 #define SOUND_MOST (512u << 10)
-
-struct map {
-	const uint8_t *p; /* NULL: not asked for yet */
-	uint64_t n;
-};
-
-struct reader {
-	struct store *s;
-	uint64_t last, end; /* committed, when it was last asked */
-	bool mapped;
-	struct map *map; /* by segment number */
-	size_t nmap;
-	struct buf window;
-	uint64_t window_at; /* position of its first byte; 0: empty */
-	bool forward;
-	bool stream; /* forward, one after the other */
-	bool sound;  /* the CRC of place's group agrees */
-	uint64_t wanted; /* the next sequence */
-	uint64_t place;	 /* its frame */
-	uint64_t place_sequence;
-	uint64_t group_end; /* position of the trailer of place's group */
-};
+#define FRAME_AHEAD 320u /* bytes of a frame to ask for ahead */
 
 struct reader *
 reader_new(struct store *s)
@@ -78,6 +57,7 @@ reader_free(struct reader *r)
 {
 	if (r == NULL)
 		return;
+	mem_free(r->marks);
 	mem_free(r->map);
 	buf_fini(&r->window);
 	mem_free(r);
@@ -177,6 +157,20 @@ look_mapped(struct reader *r, const uint8_t **p, uint64_t position, size_t n,
 	return 0;
 }
 
+/* Asks for a frame's memory without waiting for it. */
+void
+reader_ask_ahead(const struct reader *r, uint64_t position)
+{
+	uint64_t number = position_segment(position);
+
+	if (number >= r->nmap || r->map[number].p == NULL
+	    || position_offset(position) + FRAME_AHEAD > r->map[number].n)
+		return;
+	const uint8_t *p = r->map[number].p + position_offset(position);
+	for (unsigned i = 0; i < FRAME_AHEAD; i += 64)
+		__builtin_prefetch(p + i);
+}
+
 /* ---- the window --------------------------------------------------------- */
 
 static int
@@ -222,8 +216,8 @@ fill_window(struct reader *r, uint64_t position, size_t n,
 }
 
 /* n bytes at a position, good until the next look. */
-static int
-look(struct reader *r, const uint8_t **p, uint64_t position, size_t n,
+int
+reader_look(struct reader *r, const uint8_t **p, uint64_t position, size_t n,
      struct weir_err *err)
 {
 	if (r->mapped)
@@ -241,12 +235,12 @@ look(struct reader *r, const uint8_t **p, uint64_t position, size_t n,
 /* ---- frames ------------------------------------------------------------- */
 
 /* The length of the frame at a position. */
-static int
-look_length(struct reader *r, size_t *n, uint64_t position,
+int
+reader_look_length(struct reader *r, size_t *n, uint64_t position,
 	    struct weir_err *err)
 {
 	const uint8_t *p = NULL;
-	int rc = look(r, &p, position, FRAME_LOCAL, err);
+	int rc = reader_look(r, &p, position, FRAME_LOCAL, err);
 
 	if (rc != 0)
 		return rc;
@@ -264,9 +258,9 @@ read_frame(struct reader *r, struct record_view *out, size_t *n,
 	const char *why = NULL;
 	int rc;
 
-	rc = look_length(r, n, position, err);
+	rc = reader_look_length(r, n, position, err);
 	if (rc == 0)
-		rc = look(r, &p, position, *n, err);
+		rc = reader_look(r, &p, position, *n, err);
 	if (rc == 0 && frame_decode(out, p, *n, r->s->id, position, &why) != 0)
 		rc = journal_damage(&r->s->journal, err, position, why);
 	return rc;
@@ -289,8 +283,8 @@ read_sound(struct reader *r, struct record_view *out, size_t *n,
 	return 0;
 }
 
-static bool
-is_frame_place(uint64_t position)
+bool
+reader_is_place(uint64_t position)
 {
 	return position_segment(position) > 0
 		&& position_offset(position) >= SEGMENT_HEADER + GROUP_HEADER
@@ -304,7 +298,7 @@ reader_at(struct reader *r, struct record_view *out, uint64_t position,
 	size_t n = 0;
 
 	r->forward = false;
-	if (!is_frame_place(position))
+	if (!reader_is_place(position))
 		return err_set(err, WEIR_EUSAGE,
 			       "position %" PRIu64 " is none of a frame",
 			       position);
@@ -322,7 +316,7 @@ enter_group(struct reader *r, struct group_header *h, uint64_t *position,
 	const uint8_t *p = NULL;
 
 	for (;;) {
-		int rc = look(r, &p, *position, GROUP_HEADER, err);
+		int rc = reader_look(r, &p, *position, GROUP_HEADER, err);
 		if (rc != 0)
 			return rc;
 		if (group_header_decode(h, p, r->s->id, *position) != 0)
@@ -348,7 +342,7 @@ check_group(struct reader *r, uint64_t position, const struct group_header *h,
 	r->sound = false;
 	if (!r->mapped || !r->stream || h->extent > SOUND_MOST)
 		return 0;
-	rc = look(r, &p, position, h->extent, err);
+	rc = reader_look(r, &p, position, h->extent, err);
 	if (rc == 0)
 		r->sound = format_body_crc(r->s->id, position, h->epoch,
 					   p + GROUP_HEADER,
@@ -423,7 +417,7 @@ locate(struct reader *r, uint64_t sequence, struct weir_err *err)
 		}
 		if (r->place_sequence == sequence)
 			return 0;
-		rc = look_length(r, &n, r->place, err);
+		rc = reader_look_length(r, &n, r->place, err);
 		if (rc != 0)
 			break;
 		if (n > r->group_end - r->place) {
@@ -495,195 +489,4 @@ reader_sequence(struct reader *r, struct record_view *out, uint64_t sequence,
 			       "there is no record with sequence %" PRIu64,
 			       sequence);
 	return rc < 0 ? rc : 0;
-}
-
-/* ---- one aggregate ------------------------------------------------------ */
-
-/* From a record's position, of version `from`, down to that of version
- * `version` of the same aggregate. No CRC is looked at on the way: the caller
- * sees in the record whether it is the one. */
-static int
-descend(struct reader *r, uint64_t *position, uint64_t from, uint64_t version,
-	struct weir_err *err)
-{
-	const uint8_t *p = NULL;
-	int rc;
-
-	r->forward = false;
-	while (from > version) {
-		uint64_t below = from - lowbit(from);
-		uint64_t was = *position;
-		rc = look(r, &p, was, FRAME_LOCAL, err);
-		if (rc != 0)
-			return rc;
-		*position = get_u64(p + (below >= version ? 24 : 16));
-		from = below >= version ? below : from - 1;
-		if (!is_frame_place(*position) || *position >= was)
-			return journal_damage(&r->s->journal, err, was,
-					      "prev or skip leads astray");
-	}
-	return 0;
-}
-
-int
-reader_version(struct reader *r, struct record_view *out, struct weir_str type,
-	       struct weir_str id, uint64_t version, struct weir_err *err)
-{
-	struct head head;
-	int rc;
-
-	rc = store_head(r->s, &head, type, id, err);
-	if (rc != 0)
-		return rc;
-	if (version == 0 || version > head.version)
-		return err_set(err, WEIR_ENOTFOUND,
-			       "there is no version %" PRIu64
-			       ": the aggregate is at version %" PRIu64,
-			       version, head.version);
-	rc = descend(r, &head.position, head.version, version, err);
-	if (rc == 0)
-		rc = reader_at(r, out, head.position, err);
-	if (rc == 0
-	    && (out->version != version || !str_eq(out->aggregate_type, type)
-		|| !str_eq(out->aggregate_id, id)))
-		rc = journal_damage(&r->s->journal, err, head.position,
-				    "another record should stand here");
-	return rc;
-}
-
-int
-reader_chain(struct reader *r, uint64_t *out, uint64_t at, uint64_t from,
-	     uint64_t to, struct weir_err *err)
-{
-	struct record_view v;
-	int rc;
-
-	if (from == 0 || from > to)
-		return err_set(err, WEIR_EUSAGE,
-			       "versions %" PRIu64 " to %" PRIu64
-			       " are no range",
-			       from, to);
-	for (uint64_t want = to;; want--) {
-		rc = reader_at(r, &v, at, err);
-		if (rc != 0)
-			return rc;
-		if (v.version != want)
-			return journal_damage(&r->s->journal, err, at,
-					      "prev leads astray");
-		out[want - from] = at;
-		if (want == from)
-			return 0;
-		at = v.prev;
-	}
-}
-
-int
-reader_root(struct reader *r, uint8_t out[RECORD_DIGEST], uint64_t position,
-	    struct weir_err *err)
-{
-	uint8_t root[RECORD_DIGEST];
-	struct record_view v;
-	uint64_t version;
-	int rc;
-
-	rc = reader_at(r, &v, position, err);
-	if (rc != 0)
-		return rc;
-	memcpy(root, v.has_node ? v.node : v.hash, RECORD_DIGEST);
-	while ((version = v.version - lowbit(v.version)) > 0) {
-		uint64_t from = v.position;
-		rc = reader_at(r, &v, v.skip, err);
-		if (rc == 0 && v.version != version)
-			rc = journal_damage(&r->s->journal, err, from,
-					    "skip leads astray");
-		if (rc != 0)
-			return rc;
-		merkle_inner(root, v.has_node ? v.node : v.hash, root);
-	}
-	memcpy(out, root, RECORD_DIGEST);
-	return 0;
-}
-
-static int
-verify_record(struct reader *r, struct frontier *f, uint64_t position,
-	      const struct aggregate *of, struct weir_err *err)
-{
-	uint8_t hash[RECORD_DIGEST], payload[RECORD_DIGEST];
-	struct record_view v;
-	const char *why = NULL;
-	int rc;
-
-	rc = reader_at(r, &v, position, err);
-	if (rc != 0)
-		return rc;
-	record_hash(hash, &v);
-	record_payload_hash(payload, &v);
-	frontier_add(f, hash);
-	if (memcmp(hash, v.hash, RECORD_DIGEST) != 0
-	    || memcmp(payload, v.payload_hash, RECORD_DIGEST) != 0)
-		why = "the record's hash does not agree";
-	else if (!str_eq(v.aggregate_type, of->type)
-		 || !str_eq(v.aggregate_id, of->id)
-		 || v.version != f->leaves)
-		why = "another record should stand here";
-	else if (v.has_node
-		 && memcmp(v.node, frontier_last(f), RECORD_DIGEST) != 0)
-		why = "the stored subtree node does not agree";
-	if (why == NULL)
-		return 0;
-	rc = journal_damage(&r->s->journal, err, position, why);
-	if (err != NULL)
-		err->sequence = v.sequence;
-	return rc;
-}
-
-static int
-verify(struct reader *r, uint8_t out[RECORD_DIGEST], uint64_t position,
-       struct weir_err *err)
-{
-	struct record_view v;
-	struct aggregate of;
-	char names[WEIR_NAME_MAX + WEIR_ID_MAX];
-	uint64_t *at;
-	int rc;
-
-	rc = reader_at(r, &v, position, err);
-	if (rc != 0)
-		return rc;
-	memcpy(names, v.aggregate_type.data, v.aggregate_type.len);
-	memcpy(names + v.aggregate_type.len, v.aggregate_id.data,
-	       v.aggregate_id.len);
-	of.type = (struct weir_str){names, v.aggregate_type.len};
-	of.id = (struct weir_str){names + v.aggregate_type.len,
-				  v.aggregate_id.len};
-	struct frontier *f = mem_new(sizeof(*f));
-	uint64_t versions = v.version;
-	at = versions < SIZE_MAX / sizeof(*at)
-		? mem_resize(NULL, (size_t)versions * sizeof(*at))
-		: NULL;
-	rc = f == NULL || at == NULL
-		? err_nomem(err)
-		: reader_chain(r, at, position, 1, versions, err);
-	for (uint64_t i = 0; rc == 0 && i < versions; i++)
-		rc = verify_record(r, f, at[i], &of, err);
-	if (rc == 0)
-		frontier_root(out, f);
-	mem_free(at);
-	mem_free(f);
-	return rc;
-}
-
-int
-reader_verify(struct reader *r, uint8_t out[RECORD_DIGEST], uint64_t position,
-	      struct weir_err *err)
-{
-	struct reader *own;
-	int rc;
-
-	if (!r->mapped)
-		return verify(r, out, position, err);
-	own = reader_new(r->s);
-	rc = own != NULL ? verify(own, out, position, err) : err_nomem(err);
-	reader_free(own);
-	return rc;
 }

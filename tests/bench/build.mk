@@ -40,6 +40,12 @@ tests_bench_growth_CPPFLAGS = -I$(top_srcdir)/include
 tests_bench_growth_LDADD = $(BENCH_LINK)
 tests_bench_growth_SOURCES = tests/bench/growth.c $(BENCH_FRAME)
 
+EXTRA_PROGRAMS += tests/bench/read
+tests_bench_read_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_bench_read_LDADD = core/libcore.la $(CORE_LIBS)
+tests_bench_read_SOURCES = tests/bench/read.c
+CLEANFILES += tests/bench/read
+
 EXTRA_PROGRAMS += tests/bench/sinks
 tests_bench_sinks_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_bench_sinks_LDADD = core/libcore.la $(CORE_LIBS)

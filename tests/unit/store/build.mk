@@ -86,4 +86,18 @@ tests_unit_store_test_filler_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_store_test_filler_LDADD = $(TEST_LIBS)
 tests_unit_store_test_filler_SOURCES = tests/unit/store/test_filler.c \
 	$(STORE_TEST) $(STORE_GATE)
+
+check_PROGRAMS += tests/unit/store/test_watch
+TESTS += tests/unit/store/test_watch
+tests_unit_store_test_watch_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_store_test_watch_LDADD = $(TEST_LIBS)
+tests_unit_store_test_watch_SOURCES = tests/unit/store/test_watch.c \
+	$(STORE_TEST)
+
+check_PROGRAMS += tests/unit/store/test_reader
+TESTS += tests/unit/store/test_reader
+tests_unit_store_test_reader_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_store_test_reader_LDADD = $(TEST_LIBS)
+tests_unit_store_test_reader_SOURCES = tests/unit/store/test_reader.c \
+	$(STORE_TEST)
 endif
