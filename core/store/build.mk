@@ -21,6 +21,7 @@ core_libcore_la_SOURCES += \
 	core/store/impl.h \
 	core/store/journal.c \
 	core/store/journal.h \
+	core/store/limit.c \
 	core/store/live.c \
 	core/store/live.h \
 	core/store/lock.c \

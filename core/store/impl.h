@@ -85,6 +85,13 @@ bool store_word(struct store *s, uint32_t *seen);
 /* The last sequence that is committed, taken in or not. 0 or a code. */
 int store_published(struct store *s, uint64_t *last);
 
+/* ---- limit.c: work is held ---------------------------------------------- */
+
+/* How far a reader may take in the journal when no page of this boot says so,
+ * and where whole groups end (STOP_LIMIT: behind that). */
+int limit_find(struct store *s, uint64_t *limit, struct stopped *stop,
+	       struct weir_err *err);
+
 /* ---- watch.c ------------------------------------------------------------ */
 
 /* Ends the thread that serves the watches and makes them readable. */

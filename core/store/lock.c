@@ -109,3 +109,16 @@ fail:
 	os_close(fd);
 	return rc;
 }
+
+bool
+lock_held(const char *path)
+{
+	int fd = os_open(path, O_RDONLY, 0, NULL);
+	bool held;
+
+	if (fd < 0)
+		return false;
+	held = os()->flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+	os_close(fd);
+	return held;
+}

@@ -451,8 +451,10 @@ int
 recover_open(struct store *s, struct weir_err *err)
 {
 	struct recovery r = {.s = s};
+	struct stopped ends = {.stop = STOP_LIMIT};
 	struct live_state live = {0};
 	bool this_boot = false;
+	uint64_t limit;
 	int rc;
 
 	bool readable = live_read(&s->live, &live, &this_boot, s->id);
@@ -464,11 +466,16 @@ recover_open(struct store *s, struct weir_err *err)
 	s->tail.frontier_from = !s->writing ? UINT64_MAX
 		: r.segments > 1	    ? r.segments - 1
 					    : 1;
-	rc = journal_walk(&s->journal, &s->tail, &r.stop,
-			  s->writing ? 0 : r.watermark, &s->window,
-			  commit_apply, s, err);
+	limit = s->writing ? 0 : r.watermark;
+	if (!s->writing && !r.live_known)
+		rc = limit_find(s, &limit, &ends, err);
+	if (rc == 0)
+		rc = journal_walk(&s->journal, &s->tail, &r.stop, limit,
+				  &s->window, commit_apply, s, err);
 	if (rc != 0)
 		return rc;
+	if (r.stop.stop == STOP_LIMIT)
+		r.stop = ends;
 	if (s->tail.synced_before > r.watermark)
 		r.watermark = s->tail.synced_before;
 	s->epoch = s->tail.epoch;
@@ -492,9 +499,9 @@ recover_follow(struct store *s, struct weir_err *err)
 {
 	struct live_state live = {0};
 	struct stopped stop = {0};
-	bool this_boot = false;
+	bool this_boot = false, known;
 	uint64_t limit = 0, generation = 0;
-	int rc;
+	int rc = 0;
 
 	if (s->live.page == NULL)
 		live_open(&s->live, s->live_path, false, NULL);
@@ -506,8 +513,12 @@ recover_follow(struct store *s, struct weir_err *err)
 		if (live.epoch > s->epoch)
 			s->epoch = live.epoch;
 	}
-	rc = journal_walk(&s->journal, &s->tail, &stop, limit, &s->window,
-			  commit_apply, s, err);
+	known = limit != 0;
+	if (!known)
+		rc = limit_find(s, &limit, &stop, err);
+	if (rc == 0)
+		rc = journal_walk(&s->journal, &s->tail, &stop, limit,
+				  &s->window, commit_apply, s, err);
 	if (rc == 0 && limit != 0 && stop.stop != STOP_LIMIT)
 		rc = journal_damage(&s->journal, err,
 				    s->tail.sealed
@@ -515,7 +526,7 @@ recover_follow(struct store *s, struct weir_err *err)
 							  stop.at)
 					    : tail_position(&s->tail),
 				    stop.why);
-	if (rc == 0 && limit != 0)
+	if (rc == 0 && known)
 		atomic_store(&s->followed, generation);
 	return rc;
 }

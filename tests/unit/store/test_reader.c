@@ -373,19 +373,46 @@ write_held(void)
 	struct store *s = NULL;
 	char c;
 
-	if (open_writer(&s, dir, &err) != 0)
-		_exit(1);
-	table.fdatasync = held_sync;
-	os_set(&table);
 	while (read(order[0], &c, 1) == 1) {
 		struct record_draft d = draft_sized(1, 2000);
 		struct receipt got;
+		if (s == NULL && open_writer(&s, dir, &err) != 0)
+			_exit(1);
+		table.fdatasync = held_sync;
+		os_set(&table);
 		if (store_commit(s, &got, &d, 1, &err) != 0)
 			_exit(2);
 		if (write(told[1], "a", 1) != 1)
 			_exit(3);
 	}
 	_exit(0);
+}
+
+static pid_t
+begin_writer(void)
+{
+	assert_int_equal(pipe(told), 0);
+	assert_int_equal(pipe(order), 0);
+	pid_t pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		close(order[1]);
+		write_held();
+	}
+	close(order[0]);
+	close(told[1]);
+	return pid;
+}
+
+static void
+end_writer(pid_t pid)
+{
+	int status;
+
+	close(order[1]);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	close(told[0]);
 }
 
 static char
@@ -409,20 +436,10 @@ static void
 test_nothing_unsynced(void **state)
 {
 	struct record_view v;
-	int status;
 
 	(void)state;
 	store_close(must_write(dir));
-	assert_int_equal(pipe(told), 0);
-	assert_int_equal(pipe(order), 0);
-	pid_t pid = fork();
-	assert_true(pid >= 0);
-	if (pid == 0) {
-		close(order[1]);
-		write_held();
-	}
-	close(order[0]);
-	close(told[1]);
+	pid_t pid = begin_writer();
 	struct store *old = must_read(dir);
 	struct reader *kept[2] = {reader_of(old, false), reader_of(old, true)};
 	for (uint64_t n = 1; n <= 40; n++) {
@@ -443,13 +460,91 @@ test_nothing_unsynced(void **state)
 		assert_int_equal(reader_next(kept[1], &v, &err), 1);
 		assert_int_equal(v.sequence, n);
 	}
-	close(order[1]);
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_int_equal(status, 0);
-	close(told[0]);
+	end_writer(pid);
 	reader_free(kept[0]);
 	reader_free(kept[1]);
 	store_close(old);
+}
+
+/* The same for who opens when the page was deleted under the writer: it has
+ * what the groups call synced, and all of it when the writer is gone. */
+static void
+test_page_deleted(void **state)
+{
+	struct store *s;
+
+	(void)state;
+	store_close(must_write(dir));
+	pid_t pid = begin_writer();
+	for (uint64_t n = 1; n <= 10; n++) {
+		say();
+		while (hear() == 's') {
+			s = must_read(dir);
+			assert_true(store_last(s) < n);
+			assert_true(store_last(s) + 3 > n);
+			assert_ok(store_refresh(s, &err), err);
+			assert_true(store_last(s) < n);
+			store_close(s);
+			say();
+		}
+		if (n == 1)
+			assert_int_equal(unlink(in(dir, "live")), 0);
+	}
+	end_writer(pid);
+	s = must_read(dir);
+	assert_int_equal(store_last(s), 10);
+	store_close(s);
+}
+
+static unsigned reads_left;
+
+static ssize_t
+interrupted_read(int fd, void *p, size_t n, off_t from)
+{
+	if (reads_left > 0 && --reads_left == 0) {
+		say();
+		assert_int_equal(hear(), 's');
+	}
+	return os_real()->pread(fd, p, n, from);
+}
+
+/* The first writer after a boot writes, and has not synced, at any read of a
+ * reader that opens. */
+static void
+test_unsynced_meanwhile(void **state)
+{
+	struct os table = *os_real();
+	bool came = true;
+
+	(void)state;
+	table.pread = interrupted_read;
+	for (unsigned nth = 1; came; nth++) {
+		struct receipt got;
+		folder_empty(dir);
+		struct store *s = must_write(dir);
+		for (unsigned i = 0; i < 4; i++)
+			commit_one(s, &got, draft_sized(i, 300));
+		store_close(s);
+		assert_int_equal(unlink(in(dir, "live")), 0);
+		pid_t pid = begin_writer();
+		os_set(&table);
+		reads_left = nth;
+		s = must_read(dir);
+		came = reads_left == 0;
+		reads_left = 0;
+		os_set(NULL);
+		assert_int_equal(store_last(s), 4);
+		if (came) {
+			assert_ok(store_refresh(s, &err), err);
+			assert_int_equal(store_last(s), 4);
+			say();
+			assert_int_equal(hear(), 'a');
+			assert_ok(store_refresh(s, &err), err);
+			assert_int_equal(store_last(s), 5);
+		}
+		end_writer(pid);
+		store_close(s);
+	}
 }
 
 int
@@ -461,6 +556,7 @@ main(void)
 		TEST(test_links_damaged),    TEST(test_frame_named),
 		TEST(test_cut_short),	     TEST(test_map_refused),
 		TEST(test_refresh_is_cheap), TEST(test_nothing_unsynced),
+		TEST(test_page_deleted),     TEST(test_unsynced_meanwhile),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
