@@ -2,12 +2,15 @@
 /* What any thread may call: commits, readers of their own, waiting. */
 #include "store_test.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "store/watch.h"
+
 #define COMMITTERS 8
 #define COMMITS	   40
-#define READERS	   3
+#define READERS	   6
 
 static struct weir_err err;
 static char *dir;
@@ -68,18 +71,38 @@ commit_many(void *arg)
 	return NULL;
 }
 
+/* Waits for a sequence by call or, every other one, by descriptor; not for
+ * long. */
+static int
+wait_along(struct worker *w, struct watch *watch, uint64_t sequence,
+	   struct weir_err *mine)
+{
+	struct pollfd p = {.fd = watch_fd(watch), .events = POLLIN};
+
+	if (w->n % 2 == 0)
+		return store_wait(w->s, sequence, 100000, -1, mine);
+	int rc = watch_arm(watch, sequence, mine);
+	if (rc == 0)
+		rc = poll(&p, 1, 100) < 0 ? WEIR_EIO : 0;
+	return rc != 0 ? rc : store_refresh(w->s, mine);
+}
+
 /* Reads all there is from the beginning, again and again. */
 static void *
 read_along(void *arg)
 {
 	struct worker *w = arg;
 	struct weir_err mine = {0};
-	struct reader *r = reader_new(w->s);
+	struct reader *r = w->n % 3 == 0 ? reader_new(w->s)
+					 : reader_new_mapped(w->s);
+	struct watch *watch = NULL;
 	struct record_view v;
 	struct head head;
 	uint64_t n = 0;
 	int rc = 0;
 
+	if (watch_new(&watch, w->s, &mine) != 0)
+		w->fault = "no watch";
 	while (w->fault == NULL && r != NULL) {
 		bool last = atomic_load(&running) == 0;
 		while ((rc = reader_next(r, &v, &mine)) > 0)
@@ -95,12 +118,13 @@ read_along(void *arg)
 			w->fault = "a head is wrong";
 		if (last)
 			break;
-		rc = store_wait(w->s, n + 1, 100000, -1, &mine);
+		rc = wait_along(w, watch, n + 1, &mine);
 		if (rc != 0 && rc != WEIR_EUNREACH)
 			w->fault = "waiting failed";
 	}
 	if (n != 2 * COMMITTERS * COMMITS && w->fault == NULL)
 		w->fault = "records are missing";
+	watch_free(watch);
 	reader_free(r);
 	return NULL;
 }

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -272,6 +273,70 @@ test_page_missing(void **state)
 	store_close(w);
 }
 
+/* Reads, waits and watches until it is killed; tells when it has begun. */
+static void
+read_on(int ready)
+{
+	struct store *s = must_read(dir);
+	struct reader *r = reader_new_mapped(s);
+	struct watch *watch = NULL;
+	struct record_view v;
+	uint64_t n = 0;
+
+	if (r == NULL || watch_new(&watch, s, &err) != 0)
+		_exit(1);
+	for (;;) {
+		while (reader_next(r, &v, &err) > 0)
+			n = v.sequence;
+		if (watch_arm(watch, n + 2, &err) != 0 ||
+		    (n == 1 && write(ready, "r", 1) != 1) ||
+		    store_wait(s, n + 1, -1, -1, &err) != 0)
+			_exit(1);
+	}
+}
+
+/* Whoever reads and waits can be killed whenever: no file is left, nothing is
+ * locked, others read and write on. */
+static void
+test_killed(void **state)
+{
+	char **before = NULL, **after = NULL;
+	size_t nbefore = 0, nafter = 0;
+	struct check_report report;
+	int status, ready[2];
+	char c;
+
+	(void)state;
+	struct store *w = must_write(dir);
+	commit(w);
+	assert_ok(os_list_folder(&before, &nbefore, dir, &err), err);
+	for (unsigned i = 0; i < 10; i++) {
+		assert_int_equal(pipe(ready), 0);
+		pid_t pid = fork();
+		assert_true(pid >= 0);
+		if (pid == 0)
+			read_on(ready[1]);
+		if (i == 0)
+			assert_int_equal(read(ready[0], &c, 1), 1);
+		for (unsigned k = 0; k < i; k++)
+			commit(w);
+		assert_int_equal(kill(pid, SIGKILL), 0);
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_true(WIFSIGNALED(status));
+		close(ready[0]);
+		close(ready[1]);
+	}
+	assert_ok(os_list_folder(&after, &nafter, dir, &err), err);
+	assert_int_equal(nbefore, nafter);
+	mem_free(before);
+	mem_free(after);
+	store_close(w);
+	w = must_write(dir);
+	assert_int_equal(store_last(w), 46);
+	assert_ok(store_check(w, &report, NULL, NULL, &err), err);
+	store_close(w);
+}
+
 static int
 no_descriptor(void)
 {
@@ -317,6 +382,7 @@ main(void)
 		TEST(test_many),	 TEST(test_store_closes),
 		TEST(test_writer_dies),	 TEST(test_page_replaced),
 		TEST(test_page_missing), TEST(test_refused),
+		TEST(test_killed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
