@@ -408,6 +408,10 @@ decode_body(struct record_view *v, const uint8_t *b, size_t n)
 	if (get_u16(b) != BODY_VERSION || b[2] > WEIR_CONTENT_BYTES ||
 	    b[3] > WEIR_OP_SHREDDED)
 		return -1;
+	/* no hash covers these: a later format may give them a meaning */
+	if ((flags & ~(uint32_t)BODY_FLAGS) != 0 || get_u16(b + 118) != 0 ||
+	    get_u32(b + 124) != 0)
+		return -1;
 	v->content = (enum weir_content)b[2];
 	v->op = (enum weir_op)b[3];
 	v->client_event_id = (flags & BODY_CLIENT_EVENT_ID) != 0;
@@ -426,10 +430,17 @@ decode_body(struct record_view *v, const uint8_t *b, size_t n)
 	v->salt = (flags & BODY_SALT) != 0
 			  ? (struct weir_str){(const char *)p, salt}
 			  : (struct weir_str){NULL, 0};
-	if (v->salt.data == NULL && salt > 0)
+	if ((v->salt.data == NULL) != (salt == 0))
 		return -1;
 	v->payload = (struct weir_str){(const char *)p + salt, payload};
 	return v->sequence > 0 && v->version > 0 ? 0 : -1;
+}
+
+/* Is one of the last `pad` bytes (at most 7) not zero? */
+static bool
+padding_set(const uint8_t *p, size_t n, size_t pad)
+{
+	return pad > 0 && get_u64(p + n - 8) >> (64 - 8 * pad) != 0;
 }
 
 int
@@ -470,7 +481,8 @@ frame_parse(struct record_view *v, const uint8_t *p, size_t n,
 	memcpy(v->hash, p + 32, RECORD_DIGEST);
 	if (v->has_node)
 		memcpy(v->node, p + 64, RECORD_DIGEST);
-	if (decode_body(v, p + local, get_u32(p + 8)) != 0 ||
+	if (padding_set(p, n, n - local - get_u32(p + 8)) ||
+	    decode_body(v, p + local, get_u32(p + 8)) != 0 ||
 	    v->has_node != (v->version % 2 == 0))
 		return -1;
 	return 0;

@@ -45,6 +45,7 @@ enum body_flag {
 	BODY_TRACEPARENT = 1 << 6,
 	BODY_SALT = 1 << 7
 };
+#define BODY_FLAGS 0xffu /* all of them */
 
 struct segment_header {
 	uint8_t store[16];

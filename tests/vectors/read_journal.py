@@ -145,6 +145,7 @@ class Record:
             "<HHHHII", b, 112)
         where = self.where
         want(form == 1 and zero == 0 and zero2 == 0, where, "body version")
+        want(flags < 256, where, "flags")
         want(self.content < 3 and self.op < 4, where, "content or op")
         at, self.name = 128, []
         for n, most, flag in zip(lengths, NAME_MOST, NAME_FLAG):
