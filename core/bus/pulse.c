@@ -22,7 +22,7 @@ struct page {
 	uint64_t mark;
 	int64_t span_us;
 	_Atomic int64_t due;
-	_Atomic uint64_t held, moves;
+	_Atomic uint64_t held;
 	_Atomic uint32_t ready;
 	_Atomic int32_t code;
 	char why[PULSE_WHY_MAX];
@@ -154,13 +154,6 @@ pulse_hold(struct pulse *p, uint64_t records)
 }
 
 void
-pulse_moved(struct pulse *p)
-{
-	if (p != NULL)
-		atomic_fetch_add(&p->page->moves, 1);
-}
-
-void
 pulse_say(struct pulse *p, const struct weir_err *why)
 {
 	if (p == NULL)
@@ -188,12 +181,6 @@ uint64_t
 pulse_held(const struct pulse *p)
 {
 	return atomic_load(&p->page->held);
-}
-
-uint64_t
-pulse_moves(const struct pulse *p)
-{
-	return atomic_load(&p->page->moves);
 }
 
 int

@@ -36,7 +36,6 @@ void pulse_leave(struct pulse *p);
 void pulse_more(struct pulse *p);
 void pulse_ready(struct pulse *p);		    /* signals are handled */
 void pulse_hold(struct pulse *p, uint64_t records); /* being handed over */
-void pulse_moved(struct pulse *p);		    /* the cursor moved */
 void pulse_say(struct pulse *p, const struct weir_err *why); /* it ends */
 
 /* ---- the supervisor's ---- */
@@ -44,7 +43,6 @@ void pulse_say(struct pulse *p, const struct weir_err *why); /* it ends */
 int64_t pulse_due(const struct pulse *p); /* 0: no plugin is being called */
 bool pulse_is_ready(const struct pulse *p);
 uint64_t pulse_held(const struct pulse *p);
-uint64_t pulse_moves(const struct pulse *p);
 /* What pulse_say was told: the code, 0 when nothing was. */
 int pulse_why(const struct pulse *p, char out[PULSE_WHY_MAX]);
 

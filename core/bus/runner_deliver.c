@@ -276,7 +276,6 @@ moved_on(struct runner *r, uint64_t sequence, struct weir_err *err)
 	if (n > 0)
 		r->cursor_at = recs[n - 1]->committed_at;
 	count_rate(r, n);
-	pulse_moved(r->o.pulse);
 	r->limit = 0;
 	if (r->cursor >= r->suspect) {
 		r->suspect = 0;

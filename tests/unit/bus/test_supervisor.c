@@ -497,9 +497,7 @@ test_pulse(void **state)
 	pulse_leave(q);
 	assert_int_equal(pulse_due(p), 0);
 	pulse_hold(q, 5);
-	pulse_moved(q);
 	assert_int_equal(pulse_held(p), 5);
-	assert_int_equal(pulse_moves(p), 1);
 	assert_int_equal(pulse_why(p, why), 0);
 	err_set(&err, WEIR_EINPUT, "no %s", "way");
 	pulse_say(q, &err);
