@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: MIT
 # Benchmarks: built and run by `make bench` alone. tests/bench/README.md.
 EXTRA_DIST += tests/bench/README.md tests/bench/report.py
-BENCHES = tests/bench/append tests/bench/latency tests/bench/growth
+BENCHES = \
+	tests/bench/append \
+	tests/bench/latency \
+	tests/bench/growth \
+	tests/bench/read
 EXTRA_PROGRAMS += $(BENCHES)
 CLEANFILES += $(BENCHES)
 
@@ -40,11 +44,13 @@ tests_bench_growth_CPPFLAGS = -I$(top_srcdir)/include
 tests_bench_growth_LDADD = $(BENCH_LINK)
 tests_bench_growth_SOURCES = tests/bench/growth.c $(BENCH_FRAME)
 
-EXTRA_PROGRAMS += tests/bench/read
-tests_bench_read_CPPFLAGS = $(TEST_CPPFLAGS)
+# It looks at readers below weir.h.
+tests_bench_read_CPPFLAGS = $(CORE_CPPFLAGS)
 tests_bench_read_LDADD = core/libcore.la $(CORE_LIBS)
-tests_bench_read_SOURCES = tests/bench/read.c
-CLEANFILES += tests/bench/read
+tests_bench_read_SOURCES = \
+	tests/bench/read.c \
+	tests/bench/bench.c \
+	tests/bench/bench.h
 
 EXTRA_PROGRAMS += tests/bench/sinks
 tests_bench_sinks_CPPFLAGS = $(TEST_CPPFLAGS)

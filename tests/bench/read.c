@@ -2,26 +2,15 @@
 /*
  * How fast another process reads what a writer wrote.
  *
- *   read [-d FOLDER] [-n RECORDS] [-r ROUNDS] [-c] [-j] [ROW...]
- *
- * Each row makes a store in FOLDER, which stays open for writing, and reads it
- * in a child process through mapped readers, ROUNDS times; the median is shown.
- * Rows (all of them unless named):
- *
- *   small      a scan of RECORDS records with 32 bytes of payload
- *   large      the same with 300 bytes
- *   pread      the small ones through a reader that does not map
- *   aggregate  all of a random aggregate of 10 records
- *   point      a random version of one aggregate that has RECORDS of them
- *   latency    from the return of an append to the record being seen by a
- *              process that waits, microseconds: median, and p99 as a row
+ * Each group of rows makes a store, which stays open for writing, and reads it
+ * in a child process, once a round; the first round is the first that this
+ * process sees of the bytes. Each figure is given by the clock on the wall and
+ * by the reader's processor time, which stays the same when others use the
+ * machine.
  *
  * Baselines: of a scan, CRC-32C over the same bytes mapped anew; of an
  * aggregate, ten touches of random places of the same bytes, each known only
  * from the one before, as links are.
- * -c counts the reader's processor time instead of the clock on the wall (but
- * for latency), for a machine that is busy with other things.
- * -j prints a line of JSON for each figure.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -30,47 +19,50 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/digest.h"
-#include "base/os.h"
+#include "bench.h"
 #include "store/reader.h"
 #include "store/store.h"
 
-#define AGGREGATES  100000u
-#define BATCH	    1000u
-#define SAMPLES	    2000u
-#define ROUNDS_MOST 9u
-#define TEXT	    "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+#define BATCH	1000u
+#define SAMPLES 2000u
+#define TEXT	"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
 
-static const char *folder = ".";
-static uint64_t records = 1000000;
-static unsigned rounds = 3;
-static bool json;
-static clockid_t clock_used = CLOCK_MONOTONIC;
+enum clock_used {
+	WALL,
+	CPU,
+	CLOCKS
+};
+
+static uint64_t records;
 
 /* What the child tells: anonymous memory that both share. */
 static struct told {
-	double rate[ROUNDS_MOST], base[ROUNDS_MOST];
+	double rate[BENCH_ROUNDS_MOST][CLOCKS], base[BENCH_ROUNDS_MOST][CLOCKS];
 	double answered[SAMPLES + 2], seen[SAMPLES + 2];
 } * told;
 
-static void
-die(const char *what, const char *why)
+struct span {
+	double from[CLOCKS];
+};
+
+static struct span
+begin(void)
 {
-	fprintf(stderr, "read: %s: %s\n", what, why);
-	exit(1);
+	return (struct span){{bench_now(), bench_cpu()}};
 }
 
-static double
-now(void)
+/* So many a second since then. */
+static void
+rates(double out[CLOCKS], const struct span *s, uint64_t n)
 {
-	struct timespec t;
-
-	clock_gettime(clock_used, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+	out[WALL] = (double)n / (bench_now() - s->from[WALL]);
+	out[CPU] = (double)n / (bench_cpu() - s->from[CPU]);
 }
 
 static uint64_t
@@ -80,40 +72,18 @@ random_of(uint64_t *state)
 	return *state >> 24;
 }
 
-static void
-drop(const char *dir)
-{
-	char **list = NULL, path[4096];
-	struct stat st;
-	size_t n = 0;
-
-	if (os_list_folder(&list, &n, dir, NULL) != 0)
-		return;
-	for (size_t i = 0; i < n; i++) {
-		snprintf(path, sizeof(path), "%s/%s", dir, list[i]);
-		if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
-			drop(path);
-		else
-			unlink(path);
-	}
-	mem_free(list);
-	rmdir(dir);
-}
-
 /* ---- writing ------------------------------------------------------------- */
 
 static struct store *
-make(char dir[4096])
+make(char dir[BENCH_PATH])
 {
 	struct store_options o = {.flags = STORE_WRITE | STORE_CREATE};
 	struct weir_err err;
 	struct store *s;
 
-	snprintf(dir, 4096, "%s/read-XXXXXX", folder);
-	if (mkdtemp(dir) == NULL)
-		die(dir, strerror(errno));
+	bench_make_dir(dir);
 	if (store_open(&s, dir, &o, &err) != 0)
-		die("open", err.msg);
+		bench_die("open", err.msg);
 	return s;
 }
 
@@ -143,7 +113,7 @@ fill(struct store *s, uint64_t n, unsigned aggregates, size_t payload)
 			d[k].expected = EXPECT_ANY;
 		}
 		if (store_commit(s, got, d, k, &err) != 0)
-			die("commit", err.msg);
+			bench_die("commit", err.msg);
 	}
 }
 
@@ -157,16 +127,16 @@ open_reader(const char *dir)
 	struct store *s;
 
 	if (store_open(&s, dir, &o, &err) != 0)
-		die("open", err.msg);
+		bench_die("open", err.msg);
 	return s;
 }
 
-/* Bytes per second of CRC-32C over all segments. */
-static double
-plain_crc(const char *dir, uint64_t bytes)
+/* CRC-32C over the first bytes of the journal, as if they were n records. */
+static void
+plain_crc(double out[CLOCKS], const char *dir, uint64_t bytes, uint64_t n)
 {
 	static volatile uint32_t sink;
-	double from = now();
+	struct span span = begin();
 	uint64_t left = bytes;
 
 	for (unsigned i = 1; left > 0; i++) {
@@ -175,18 +145,18 @@ plain_crc(const char *dir, uint64_t bytes)
 		snprintf(path, sizeof(path), "%s/journal/%08u.seg", dir, i);
 		int fd = open(path, O_RDONLY | O_CLOEXEC);
 		if (fd < 0 || fstat(fd, &st) != 0)
-			die(path, strerror(errno));
-		size_t n = (uint64_t)st.st_size < left ? (size_t)st.st_size
-						       : (size_t)left;
-		void *p = mmap(NULL, n, PROT_READ, MAP_SHARED, fd, 0);
+			bench_die(path, strerror(errno));
+		size_t size = (uint64_t)st.st_size < left ? (size_t)st.st_size
+							  : (size_t)left;
+		void *p = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
 		if (p == MAP_FAILED)
-			die(path, strerror(errno));
-		sink = crc32c(sink, p, n);
-		munmap(p, n);
+			bench_die(path, strerror(errno));
+		sink = crc32c(sink, p, size);
+		munmap(p, size);
 		close(fd);
-		left -= n;
+		left -= size;
 	}
-	return now() - from;
+	rates(out, &span, n);
 }
 
 /* How many bytes of segments stand before a position. */
@@ -212,7 +182,7 @@ scan(struct store *s, unsigned round, bool mapped)
 	struct record_view v;
 	struct weir_err err;
 	uint64_t n = 0, bytes = 0, position = 0;
-	double from = now();
+	struct span span = begin();
 	int rc;
 
 	while ((rc = reader_next(r, &v, &err)) > 0) {
@@ -220,15 +190,14 @@ scan(struct store *s, unsigned round, bool mapped)
 		bytes += v.payload.len;
 		position = v.position;
 	}
-	double took = now() - from;
+	rates(told->rate[round], &span, n);
 	if (rc < 0)
-		die("scan", err.msg);
+		bench_die("scan", err.msg);
 	if (n != records || bytes == 0)
-		die("scan", "records are missing");
-	told->rate[round] = (double)n / took;
+		bench_die("scan", "records are missing");
 	reader_free(r);
-	position = bytes_before(store_dir(s), position);
-	told->base[round] = (double)n / plain_crc(store_dir(s), position);
+	plain_crc(told->base[round], store_dir(s),
+		  bytes_before(store_dir(s), position), n);
 }
 
 static void
@@ -243,10 +212,10 @@ scan_pread(struct store *s, unsigned round)
 	scan(s, round, false);
 }
 
-/* How long n chains of ten touches take: each at a place among the first bytes
+/* Chains of ten touches, n of them: each at a place among the first bytes
  * of the journal that is known only from the byte touched before. */
-static double
-plain_chains(const char *dir, uint64_t bytes, unsigned n)
+static void
+plain_chains(double out[CLOCKS], const char *dir, uint64_t bytes, unsigned n)
 {
 	static volatile uint64_t sink;
 	const uint8_t *segment[64];
@@ -260,17 +229,17 @@ plain_chains(const char *dir, uint64_t bytes, unsigned n)
 			 count + 1);
 		int fd = open(path, O_RDONLY | O_CLOEXEC);
 		if (fd < 0 || fstat(fd, &st) != 0)
-			die(path, strerror(errno));
+			bench_die(path, strerror(errno));
 		segment[count] = mmap(NULL, (size_t)st.st_size, PROT_READ,
 				      MAP_SHARED, fd, 0);
 		if (segment[count] == MAP_FAILED)
-			die(path, strerror(errno));
+			bench_die(path, strerror(errno));
 		close(fd);
 		first[count + 1] = first[count] + (uint64_t)st.st_size;
 		for (uint64_t at = 0; at < (uint64_t)st.st_size; at += 4096)
 			x += segment[count][at];
 	}
-	double from = now();
+	struct span span = begin();
 	for (unsigned i = 0; i < 10 * n; i++) {
 		uint64_t at = random_of(&x) % bytes;
 		unsigned k = 0;
@@ -278,13 +247,12 @@ plain_chains(const char *dir, uint64_t bytes, unsigned n)
 			k++;
 		x += segment[k][at - first[k]];
 	}
-	double took = now() - from;
+	rates(out, &span, n);
 	sink = x;
 	(void)sink;
 	for (unsigned i = 0; i < count; i++)
 		munmap((void *)(uintptr_t)segment[i],
 		       (size_t)(first[i + 1] - first[i]));
-	return took;
 }
 
 static void
@@ -296,7 +264,7 @@ aggregates_of_ten(struct store *s, unsigned round)
 	struct record_view v;
 	struct weir_err err;
 	struct head head;
-	double from = now();
+	struct span span = begin();
 
 	for (unsigned i = 0; i < tries; i++) {
 		char id[16];
@@ -305,17 +273,17 @@ aggregates_of_ten(struct store *s, unsigned round)
 		if (store_head(s, &head, (struct weir_str){"account", 7},
 			       (struct weir_str){id, 9}, &err) != 0 ||
 		    reader_chain(r, at, head.position, 1, 10, &err) != 0)
-			die("aggregate", err.msg);
+			bench_die("aggregate", err.msg);
 		for (unsigned k = 0; k < 10; k++)
 			if (reader_at(r, &v, at[k], &err) != 0 ||
 			    v.version != k + 1)
-				die("aggregate", err.msg);
+				bench_die("aggregate", err.msg);
 		last = at[9] > last ? at[9] : last;
 	}
-	told->rate[round] = tries / (now() - from);
+	rates(told->rate[round], &span, tries);
 	reader_free(r);
 	last = bytes_before(store_dir(s), last);
-	told->base[round] = tries / plain_chains(store_dir(s), last, tries);
+	plain_chains(told->base[round], store_dir(s), last, tries);
 }
 
 static void
@@ -326,7 +294,7 @@ points(struct store *s, unsigned round)
 	uint64_t random = round + 1;
 	struct record_view v;
 	struct weir_err err;
-	double from = now();
+	struct span span = begin();
 
 	for (unsigned i = 0; i < tries; i++) {
 		uint64_t version = random_of(&random) % records + 1;
@@ -334,9 +302,9 @@ points(struct store *s, unsigned round)
 				   (struct weir_str){"id-000000", 9}, version,
 				   &err) != 0 ||
 		    v.version != version)
-			die("point", err.msg);
+			bench_die("point", err.msg);
 	}
-	told->rate[round] = tries / (now() - from);
+	rates(told->rate[round], &span, tries);
 	reader_free(r);
 }
 
@@ -350,49 +318,16 @@ wait_along(struct store *s, unsigned round)
 	(void)round;
 	for (uint64_t n = 1; n <= SAMPLES; n++) {
 		if (store_wait(s, n, -1, -1, &err) != 0)
-			die("wait", err.msg);
+			bench_die("wait", err.msg);
 		reader_seek(r, n);
 		if (reader_next(r, &v, &err) != 1)
-			die("wait", "nothing is there");
-		told->seen[n] = now();
+			bench_die("wait", "nothing is there");
+		told->seen[n] = bench_now();
 	}
 	reader_free(r);
 }
 
 /* ---- rows ---------------------------------------------------------------- */
-
-static int
-by_size(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-static void
-show(const char *name, const char *unit, double value, double base,
-     const char *base_name, const char *target)
-{
-	if (!json) {
-		printf("%-24s  %12.1f %-12s", name, value, unit);
-		if (base > 0)
-			printf("  %s %12.1f  %5.1f %%", base_name, base,
-			       100 * value / base);
-		printf("  target %s\n", target);
-	} else if (base > 0) {
-		printf("{\"name\":\"%s\",\"unit\":\"%s\",\"value\":%.1f,"
-		       "\"baseline_name\":\"%s\",\"baseline\":%.1f,"
-		       "\"ratio\":%.4f,\"target\":\"%s\"}\n",
-		       name, unit, value, base_name, base, value / base,
-		       target);
-	} else {
-		printf("{\"name\":\"%s\",\"unit\":\"%s\",\"value\":%.1f,"
-		       "\"baseline_name\":null,\"baseline\":null,"
-		       "\"ratio\":null,\"target\":\"%s\"}\n",
-		       name, unit, value, target);
-	}
-	fflush(stdout);
-}
 
 static pid_t
 begin_child(const char *dir, void (*fn)(struct store *s, unsigned round),
@@ -415,37 +350,67 @@ end_child(pid_t pid)
 	int status = 0;
 
 	if (pid < 0 || waitpid(pid, &status, 0) != pid || status != 0)
-		die("child", "it failed");
+		bench_die("child", "it failed");
 }
 
-struct row {
-	const char *name, *shown, *unit, *target, *base;
+struct rows {
+	const char *name, *unit, *target, *base;
 	unsigned aggregates; /* 0: records / 10 */
 	size_t payload;
 	void (*fn)(struct store *s, unsigned round);
 };
 
 static void
-run(const struct row *row)
+show(const struct rows *rows)
 {
-	unsigned aggregates = row->aggregates != 0 ? row->aggregates
-						   : (unsigned)(records / 10);
-	char dir[4096];
-	struct store *s = make(dir);
-
-	memset(told, 0, sizeof(*told));
-	fill(s, records, aggregates, row->payload);
-	end_child(begin_child(dir, row->fn, rounds));
-	qsort(told->rate, rounds, sizeof(double), by_size);
-	qsort(told->base, rounds, sizeof(double), by_size);
-	show(row->shown, row->unit, told->rate[rounds / 2],
-	     told->base[rounds / 2], row->base, row->target);
-	store_close(s);
-	drop(dir);
+	for (int c = WALL; c < CLOCKS; c++) {
+		char name[100];
+		struct row row = {.name = name,
+				  .unit = rows->unit,
+				  .baseline_name = rows->base,
+				  .target = rows->target};
+		snprintf(name, sizeof(name), "%s%s", rows->name,
+			 c == CPU ? ", processor time" : "");
+		for (unsigned k = 0; k < bench.rounds; k++) {
+			sample_add(&row.value, told->rate[k][c]);
+			if (rows->base != NULL)
+				sample_add(&row.baseline, told->base[k][c]);
+		}
+		bench_row(&row);
+	}
 }
 
 static void
-latency(void)
+run(const struct rows *rows)
+{
+	unsigned aggregates = rows->aggregates != 0 ? rows->aggregates
+						    : (unsigned)(records / 10);
+	char dir[BENCH_PATH];
+	struct store *s;
+
+	if (!bench_wanted(rows->name))
+		return;
+	s = make(dir);
+	memset(told, 0, sizeof(*told));
+	fill(s, records, aggregates, rows->payload);
+	end_child(begin_child(dir, rows->fn, bench.rounds));
+	show(rows);
+	store_close(s);
+	bench_drop(dir);
+}
+
+static int
+by_size(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* From the return of an append to the record being seen by a process that
+ * waits. */
+static void
+latency_once(struct row *median, struct row *most)
 {
 	const struct timespec pause = {0, 300000};
 	struct record_draft d = {
@@ -456,84 +421,71 @@ latency(void)
 		.expected = EXPECT_ANY,
 	};
 	double took[SAMPLES];
-	char dir[4096];
+	char dir[BENCH_PATH];
 	struct store *s = make(dir);
 	struct receipt got;
 	struct weir_err err;
 
-	clock_used = CLOCK_MONOTONIC;
 	memset(told, 0, sizeof(*told));
 	pid_t pid = begin_child(dir, wait_along, 1);
 	for (uint64_t n = 1; n <= SAMPLES; n++) {
 		nanosleep(&pause, NULL);
 		if (store_commit(s, &got, &d, 1, &err) != 0)
-			die("commit", err.msg);
-		told->answered[n] = now();
+			bench_die("commit", err.msg);
+		told->answered[n] = bench_now();
 	}
 	end_child(pid);
 	for (unsigned n = 0; n < SAMPLES; n++)
 		took[n] = 1e6 * (told->seen[n + 1] - told->answered[n + 1]);
 	qsort(took, SAMPLES, sizeof(double), by_size);
-	show("visible to a waiter, p50", "us", took[SAMPLES / 2], 0, "", "100");
-	show("visible to a waiter, p99", "us", took[SAMPLES * 99 / 100], 0, "",
-	     "none");
+	sample_add(&median->value, took[SAMPLES / 2]);
+	sample_add(&most->value, took[SAMPLES * 99 / 100]);
 	store_close(s);
-	drop(dir);
+	bench_drop(dir);
 }
 
-static const struct row rows[] = {
-	{"small", "scan, 32 bytes", "records/s", "15000000", "crc", AGGREGATES,
-	 32, scan_mapped},
-	{"large", "scan, 300 bytes", "records/s", "none", "crc", AGGREGATES,
-	 300, scan_mapped},
-	{"pread", "scan, 32 bytes, pread", "records/s", "none", "crc",
-	 AGGREGATES, 32, scan_pread},
-	{"aggregate", "aggregates of 10", "aggregates/s", "300000", "touches",
-	 0, 32, aggregates_of_ten},
-	{"point", "version of 1 aggregate", "records/s", "200000", "", 1, 32,
-	 points},
-};
-
-static bool
-chosen(const char *name, int n, char **names)
+static void
+latency(void)
 {
-	for (int i = 0; i < n; i++)
-		if (strcmp(names[i], name) == 0)
-			return true;
-	return n == 0;
+	struct row median = {
+		.name = "seen by a waiter after it was acknowledged",
+		.unit = "us",
+		.target = "value <= 100"};
+	struct row most = {.name = "the same, 99 of 100 within", .unit = "us"};
+
+	if (!bench_wanted(median.name))
+		return;
+	for (unsigned k = 0; k < bench.rounds; k++)
+		latency_once(&median, &most);
+	bench_row(&median);
+	bench_row(&most);
 }
+
+static const struct rows all[] = {
+	{"scan, 32 bytes", "records/s", "value >= 15000000", "CRC",
+	 BENCH_AGGREGATES, 32, scan_mapped},
+	{"scan, 300 bytes", "records/s", NULL, "CRC", BENCH_AGGREGATES, 300,
+	 scan_mapped},
+	{"scan with pread, 32 bytes", "records/s", NULL, "CRC",
+	 BENCH_AGGREGATES, 32, scan_pread},
+	{"random aggregates of 10", "aggregates/s", "value >= 300000",
+	 "touches", 0, 32, aggregates_of_ten},
+	{"random versions of one aggregate", "records/s", "value >= 200000",
+	 NULL, 1, 32, points},
+};
 
 int
 main(int argc, char **argv)
 {
-	int c;
-
-	while ((c = getopt(argc, argv, "d:n:r:cj")) != -1) {
-		if (c == 'd')
-			folder = optarg;
-		else if (c == 'n')
-			records = strtoull(optarg, NULL, 10);
-		else if (c == 'r')
-			rounds = (unsigned)strtoul(optarg, NULL, 10);
-		else if (c == 'c')
-			clock_used = CLOCK_PROCESS_CPUTIME_ID;
-		else if (c == 'j')
-			json = true;
-		else
-			return 2;
-	}
-	if (rounds < 1 || rounds > ROUNDS_MOST || records < 1000 ||
-	    records % 10 != 0)
-		die("options", "1 to 9 rounds; 1000 records or more, a "
-			       "multiple of 10");
+	bench_start(argc, argv);
+	records = bench.quick ? 300000 : 1000000;
 	told = mmap(NULL, sizeof(*told), PROT_READ | PROT_WRITE,
 		    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (told == MAP_FAILED)
-		die("memory", strerror(errno));
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		if (chosen(rows[i].name, argc - optind, argv + optind))
-			run(&rows[i]);
-	if (chosen("latency", argc - optind, argv + optind))
-		latency();
+		bench_die("memory", strerror(errno));
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		run(&all[i]);
+	latency();
+	bench_end();
 	return 0;
 }
