@@ -5,6 +5,7 @@
  */
 #include "embed/embed.h"
 
+#include "base/diag.h"
 #include "base/err.h"
 #include "base/os.h"
 #include "store/store.h"
@@ -13,6 +14,21 @@ EXPORT const char *
 weir_version(void)
 {
 	return PACKAGE_VERSION;
+}
+
+EXPORT int
+weir_diag(int fd, const char *level, struct weir_err *err)
+{
+	enum diag_level from;
+
+	if (!level || diag_level_parse(&from, level) != 0)
+		return err_set(err, WEIR_EUSAGE,
+			       "a level is error, warn, info, debug or trace, "
+			       "not \"%s\"",
+			       level ? level : "");
+	diag_set_fd(fd);
+	diag_set_level(from);
+	return 0;
 }
 
 EXPORT int

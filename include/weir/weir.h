@@ -40,6 +40,12 @@ struct weir_watch;
 /* "0.1.0" */
 const char *weir_version(void);
 
+/* Where the library's own messages (the troubles of sinks, and the lines of a
+ * log sink) go, and from which level on: error, warn, info, debug, trace. By
+ * default stderr and warn. Before the first weir_open; fd stays open, and -1
+ * throws them away. WEIR_EUSAGE: no such level. */
+int weir_diag(int fd, const char *level, struct weir_err *err);
+
 /* ---- open and close ------------------------------------------------------ */
 
 struct weir_options {

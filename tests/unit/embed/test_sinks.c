@@ -175,11 +175,15 @@ bad_settings(void **state)
 static void
 ended_thread(void **state)
 {
-	struct weir *w = open_store(NULL);
+	struct weir *w;
 	struct weir_err why = {0};
-	char path[300];
+	char path[300], line[100] = "";
+	int ends[2];
 
 	(void)state;
+	assert_int_equal(pipe(ends), 0);
+	ok(weir_diag(ends[1], "error", &err));
+	w = open_store(NULL);
 	append_events(w, "a", 1);
 	ok(weir_sink_configure(w, "out", &json_sink, &err));
 	ok(weir_sink_start(w, "out", &err));
@@ -196,6 +200,15 @@ ended_thread(void **state)
 	assert_int_equal(lines_of(target), 2);
 	refused(weir_sink_start(w, "out", &err), WEIR_EUNREACH, "out");
 	weir_close(w);
+	/* It was said where messages go. */
+	refused(weir_diag(1, "loud", &err), WEIR_EUSAGE, "loud");
+	refused(weir_diag(1, NULL, &err), WEIR_EUSAGE, "level");
+	ok(weir_diag(-1, "warn", &err));
+	close(ends[1]);
+	assert_true(read(ends[0], line, sizeof(line) - 1) > 0);
+	assert_string_equal(line,
+			    "weir: error: sink: out: sink out was removed\n");
+	close(ends[0]);
 }
 
 /* The folder given first is where a plugin is looked for; without it, and
