@@ -93,16 +93,16 @@ clean-local:
 
 # SINKS_FLAGS: see sinks.py.
 SINKS_FLAGS =
-bench-sinks: all tests/bench/sinks
+bench-sinks: all tests/bench/sinks tests/lib/notroot.la
 	WEIR_BUILD='$(abs_top_builddir)' PYTHONDONTWRITEBYTECODE=1 \
 		$(PYTHON3) $(srcdir)/tests/bench/sinks.py $(SINKS_FLAGS)
 
 # Instructions per record against guard.txt.
 GUARD = WEIR_BUILD='$(abs_top_builddir)' PYTHONDONTWRITEBYTECODE=1 \
 	$(PYTHON3) $(srcdir)/tests/bench/guard.py
-guard: all tests/bench/sinks
+guard: all tests/bench/sinks tests/lib/notroot.la
 	$(GUARD)
-guard-renew: all tests/bench/sinks
+guard-renew: all tests/bench/sinks tests/lib/notroot.la
 	$(GUARD) --renew
 
 .PHONY: bench bench-sinks guard guard-renew
