@@ -17,4 +17,4 @@ weir_sink_conform_SOURCES = \
 	tests/unit/plugins/fakeservices.c
 
 dist_man_MANS += man/weir-sink-conform.1
-EXTRA_DIST += tests/sinks/test_files.py tests/sinks/test_conformance.py tests/sinks/test_sql_mirrors.py tests/sinks/test_example.py tests/sinks/test_history.py tests/sinks/test_http.py tests/sinks/test_tcp.py
+EXTRA_DIST += tests/sinks/test_copies.py tests/sinks/test_files.py tests/sinks/test_conformance.py tests/sinks/test_sql_mirrors.py tests/sinks/test_example.py tests/sinks/test_history.py tests/sinks/test_http.py tests/sinks/test_tcp.py
