@@ -408,7 +408,7 @@ journal_walk(struct journal *j, struct tail *t, struct stopped *s,
 	     struct weir_err *err)
 {
 	struct walk w = {.j = j, .t = t, .window = window, .limit = limit};
-	struct group g;
+	struct group g = {0};
 	int rc;
 
 	if (t->segment > 0) {
