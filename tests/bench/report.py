@@ -234,7 +234,7 @@ def bars(p, rows, unit):
         groups.setdefault(row["name"], []).append(row)
     values = [r[k] for r in rows for k in
               ("value", "value_min", "baseline", "baseline_max") if k in r]
-    a, b = decades(min(values), max(values))
+    a, b = decades(min(values) / 1.5, max(values))  # the least has a bar, too
     legend(p, [("weir", OURS)] + list(named.items()))
     height = sum(15 * (len(g) + 1) + 10 for g in groups.values())
     log_grid(p, a, b, height, "%s, logarithmic" % unit)
@@ -356,7 +356,8 @@ def picture(rows, about):
               "medians of the rounds of one run; " + about)
     flat = [r for r in rows if not r.get("curve") and "baseline" in r]
     for program, unit in dict.fromkeys((r["program"], r["unit"]) for r in flat):
-        p.heading(TITLES.get(program, program))
+        p.heading(TITLES.get(program, program)
+                  + (", processor time" if unit == "ns/record" else ""))
         bars(p, [r for r in flat
                  if r["program"] == program and r["unit"] == unit], unit)
     wanted = [r for r in rows if r.get("target")]
