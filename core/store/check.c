@@ -90,7 +90,7 @@ check_record(struct check *c, struct tail *t, const struct record_view *v,
 	*why = NULL;
 	rc = check_node(c, v, err);
 	if (rc == 0)
-		rc = heads_apply(c->heads, v, why);
+		rc = heads_apply(c->heads, v, false, why);
 	frontier_add(&c->tree, v->hash);
 	return rc;
 }
@@ -212,7 +212,7 @@ store_check(struct store *s, struct check_report *out,
 	tail_init(&c->tail);
 	c->tail.frontier_from = UINT64_MAX;
 	journal_init(&c->journal, s->folder, s->id);
-	c->heads = heads_new();
+	c->heads = heads_new(0);
 	c->reader = reader_new(s);
 	rc = c->heads == NULL || c->reader == NULL ? err_nomem(err)
 						   : run(c, last, err);

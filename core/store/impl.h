@@ -12,21 +12,15 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include "store/committer.h"
+#include "store/find.h"
+#include "store/gather.h"
 #include "store/heads.h"
 #include "store/ids.h"
+#include "store/index.h"
 #include "store/journal.h"
 #include "store/live.h"
 #include "store/reader.h"
 #include "store/store.h"
-
-#define PLACE_BYTES (32u << 10) /* one place for each so many bytes */
-
-/* A frame to begin at when a sequence is looked for. */
-struct place {
-	uint64_t sequence;
-	uint64_t frame;
-	uint64_t group;
-};
 
 struct store {
 	char *dir, *folder, *lock_path, *live_path; /* folder: the journal's */
@@ -56,6 +50,11 @@ struct store {
 	const struct committer *committer;
 	struct watcher *watcher; /* watch.c's; NULL: not begun. Under mu */
 	struct filler *filler; /* NULL: not begun, or impossible */
+	struct indexer *indexer; /* a writer's; NULL: none, or given up */
+	struct index *index;
+	struct finder *finder;
+	uint64_t index_after, index_most; /* bytes behind the watermark */
+	uint64_t trimmed; /* sequence up to which memory was freed of ids */
 	uint64_t fill_after;   /* bytes still to be written before it begins */
 	uint64_t cut_bytes;
 	char *kept_at;
@@ -66,6 +65,9 @@ struct store {
 	struct place *places;
 	size_t nplaces, places_cap;
 	uint64_t applied; /* sequence up to which heads and ids went */
+	uint64_t indexed; /* what stands behind it is in memory; 0: all is */
+	uint64_t behind;  /* bytes of groups that the index lacks */
+	uint64_t aggregates, reserved; /* how many; those named $... */
 	uint64_t last; /* sequence */
 	uint64_t end;  /* position behind what is committed */
 };
@@ -119,6 +121,9 @@ void append_mark(struct store *s);
  * is the store. */
 int commit_apply(void *store, struct tail *t, const struct group *g,
 		 struct weir_err *err);
+/* The same for one who holds the store's mu. */
+int commit_apply_held(void *store, struct tail *t, const struct group *g,
+		      struct weir_err *err);
 int commit_reserve_places(struct store *s, size_t n);
 
 #endif

@@ -18,7 +18,8 @@ struct store;
 
 enum store_flag {
 	STORE_WRITE = 1 << 0,  /* take LOCK, recover, allow commits */
-	STORE_CREATE = 1 << 1  /* with WRITE: make a store that is missing */
+	STORE_CREATE = 1 << 1, /* with WRITE: make a store that is missing */
+	STORE_REINDEX = 1 << 2 /* with WRITE: throw the index away first */
 };
 
 struct store_options {
@@ -29,6 +30,14 @@ struct store_options {
 	/* After so many bytes a thread of the writer begins to fill the next
 	 * segment; 0: 512 KiB, UINT64_MAX: never. */
 	uint64_t fill_after_bytes;
+	/* Heads that are in the index and kept in memory all the same; 0:
+	 * 64 MiB. */
+	size_t heads_bytes;
+	/* The index is brought on when so many bytes of the journal are not in
+	 * it; 0: 4 MiB, UINT64_MAX: never. */
+	uint64_t index_after_bytes;
+	/* Appends wait for the index when so many are not; 0: 64 MiB. */
+	uint64_t index_most_bytes;
 };
 
 /* Opens. Errors: WEIR_ENOTFOUND (no store there), WEIR_EUNREACH (LOCK held:
@@ -147,6 +156,25 @@ int store_each(struct store *s, bool reserved,
 			 const struct head *head),
 	       void *cookie);
 uint64_t store_aggregates(struct store *s, bool reserved);
+
+/* ---- the index ---------------------------------------------------------- */
+
+struct reindex_report {
+	uint64_t records, aggregates;
+};
+
+/* A writer that has committed nothing yet: brings the index up to the journal's
+ * end. With heads_only it makes the heads anew, and the rest is left as it is;
+ * without an index it makes all. progress may be NULL and gets bytes of the
+ * journal done and in all. Opened with STORE_REINDEX, most is done before
+ * store_open returns, and nobody is told of progress. */
+int store_reindex(struct store *s, struct reindex_report *out, bool heads_only,
+		  void (*progress)(void *cookie, uint64_t done, uint64_t all),
+		  void *cookie, struct weir_err *err);
+
+/* How far the index is: a sequence, 0 without one; and bytes of heads in
+ * memory. */
+uint64_t store_indexed(struct store *s, size_t *heads_bytes);
 
 /* ---- checking ----------------------------------------------------------- */
 
