@@ -151,12 +151,13 @@ step_back(struct store *s, struct record_view *v, uint64_t sequence,
 {
 	while (v->sequence > sequence) {
 		uint64_t prev = v->prev, skip = v->skip;
+		bool far = skip != 0 && skip != prev;
 		int rc = 0;
 		if (v->version == 1)
 			return 0;
-		if (skip != 0 && skip != prev)
+		if (far)
 			rc = peek(s, v, skip, err);
-		if (rc == 0 && (skip == 0 || v->sequence <= sequence))
+		if (rc == 0 && (!far || v->sequence <= sequence))
 			rc = peek(s, v, prev, err);
 		if (rc != 0)
 			return rc;

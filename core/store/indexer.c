@@ -292,14 +292,20 @@ indexer_run_heads(struct indexer *x, uint64_t *records,
 
 /* ---- the thread ---------------------------------------------------------- */
 
-/* A large index takes more pages for a batch: it waits for larger ones. */
+/* A large index takes more pages for a batch: it waits for larger ones, but not
+ * until appends must wait for it. */
 static uint64_t
 least(struct indexer *x)
 {
-	uint64_t more =
-		index_is_open(x->s->index) ? index_bytes(x->s->index) / 8 : 0;
+	uint64_t from = x->s->index_after, most = x->s->index_most / 2;
 
-	return x->s->index_after + (more < GROW_MOST ? more : GROW_MOST);
+	if (index_is_open(x->s->index))
+		from += index_bytes(x->s->index) / 8;
+	if (from > GROW_MOST)
+		from = GROW_MOST;
+	if (from > most)
+		from = most;
+	return from > x->s->index_after ? from : x->s->index_after;
 }
 
 static int

@@ -170,6 +170,10 @@ init(struct store *s, const char *dir, const struct store_options *o,
 						   : INDEX_AFTER;
 	s->index_most = o->index_most_bytes != 0 ? o->index_most_bytes
 						 : INDEX_MOST;
+	if (s->index_most / 2 < s->index_after)
+		s->index_most = s->index_after < UINT64_MAX / 2
+			? 2 * s->index_after
+			: UINT64_MAX;
 	s->ids = ids_new();
 	s->own = reader_new(s);
 	s->pending = pending_new();
