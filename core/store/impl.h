@@ -54,6 +54,7 @@ struct store {
 	struct index *index;
 	struct finder *finder;
 	uint64_t index_after, index_most; /* bytes behind the watermark */
+	uint64_t reindexed;		  /* records, at open */
 	uint64_t trimmed; /* sequence up to which memory was freed of ids */
 	uint64_t fill_after;   /* bytes still to be written before it begins */
 	uint64_t cut_bytes;
@@ -75,7 +76,8 @@ struct store {
 /* ---- recover.c ---------------------------------------------------------- */
 
 /* Takes in the journal at open; a writer mends what a crash left. */
-int recover_open(struct store *s, struct weir_err *err);
+int recover_open(struct store *s, const struct store_options *o,
+		 struct weir_err *err);
 /* A reader takes in what was published since. work is held. */
 int recover_follow(struct store *s, struct weir_err *err);
 
@@ -93,6 +95,17 @@ int store_published(struct store *s, uint64_t *last);
  * and where whole groups end (STOP_LIMIT: behind that). */
 int limit_find(struct store *s, uint64_t *limit, struct stopped *stop,
 	       struct weir_err *err);
+/* ---- reindex.c ---------------------------------------------------------- */
+
+/* Tells `fn` of a position as bytes of the journal up to one. */
+struct told {
+	struct store *s;
+	uint64_t all;
+	void (*fn)(void *cookie, uint64_t done, uint64_t all);
+	void *cookie;
+};
+uint64_t reindex_bytes(struct store *s, uint64_t position);
+void reindex_tell(void *told, uint64_t position);
 
 /* ---- watch.c ------------------------------------------------------------ */
 

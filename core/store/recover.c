@@ -59,6 +59,7 @@
 
 struct recovery {
 	struct store *s;
+	const struct store_options *o;
 	struct stopped stop;
 	bool live_known;
 	uint64_t watermark;
@@ -582,7 +583,9 @@ begin_indexer(struct recovery *r, struct index_meta *m, bool *have,
 	      struct weir_err *err)
 {
 	struct store *s = r->s;
-	uint64_t to = surely_synced(r), records = 0;
+	uint64_t to = surely_synced(r);
+	struct told t = {.s = s, .fn = r->o->index_progress,
+			 .cookie = r->o->index_cookie};
 	struct weir_err why = {0};
 	int rc;
 
@@ -592,9 +595,12 @@ begin_indexer(struct recovery *r, struct index_meta *m, bool *have,
 	if (s->indexer == NULL)
 		return err_nomem(err);
 	uint64_t from = *have ? tail_position(&m->tail) : 0;
-	if (to <= from || bytes_between(s, from, to) < s->index_most)
+	if (to <= from
+	    || (bytes_between(s, from, to) < s->index_most
+		&& (r->o->flags & STORE_REINDEX) == 0))
 		return 0;
-	rc = indexer_run(s->indexer, &records, to, NULL, NULL, &why);
+	t.all = reindex_bytes(s, to);
+	rc = indexer_run(s->indexer, &s->reindexed, to, reindex_tell, &t, &why);
 	if (rc != 0)
 		diag(DIAG_WARN, "index", "the index could not be built: %s",
 		     why.msg);
@@ -623,10 +629,12 @@ use_index(struct recovery *r, struct weir_err *err)
 }
 
 int
-recover_open(struct store *s, struct weir_err *err)
+recover_open(struct store *s, const struct store_options *o,
+	     struct weir_err *err)
 {
 	struct recovery r = {.s = s};
 	struct stopped ends = {.stop = STOP_LIMIT};
+	struct recovery r = {.s = s, .o = o};
 	struct live_state live = {0};
 	bool this_boot = false;
 	uint64_t limit;

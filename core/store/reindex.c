@@ -5,16 +5,8 @@
 #include "store/impl.h"
 #include "store/indexer.h"
 
-struct told {
-	struct store *s;
-	uint64_t all;
-	void (*progress)(void *cookie, uint64_t done, uint64_t all);
-	void *cookie;
-};
-
-/* Bytes of the journal up to a position. */
-static uint64_t
-bytes_to(struct store *s, uint64_t position)
+uint64_t
+reindex_bytes(struct store *s, uint64_t position)
 {
 	uint64_t n = position_offset(position);
 	const struct segment *seg = NULL;
@@ -25,13 +17,13 @@ bytes_to(struct store *s, uint64_t position)
 	return n;
 }
 
-static void
-tell(void *cookie, uint64_t position)
+void
+reindex_tell(void *told, uint64_t position)
 {
-	const struct told *t = cookie;
+	const struct told *t = told;
 
-	if (t->progress != NULL)
-		t->progress(t->cookie, bytes_to(t->s, position), t->all);
+	if (t->fn != NULL)
+		t->fn(t->cookie, reindex_bytes(t->s, position), t->all);
 }
 
 int
@@ -39,7 +31,7 @@ store_reindex(struct store *s, struct reindex_report *out, bool heads_only,
 	      void (*progress)(void *cookie, uint64_t done, uint64_t all),
 	      void *cookie, struct weir_err *err)
 {
-	struct told t = {.s = s, .progress = progress, .cookie = cookie};
+	struct told t = {.s = s, .fn = progress, .cookie = cookie};
 	uint64_t records = 0, more = 0;
 	int rc = 0;
 
@@ -48,13 +40,15 @@ store_reindex(struct store *s, struct reindex_report *out, bool heads_only,
 		rc = err_set(err, WEIR_EUSAGE,
 			     "%s is not open for writing with an index",
 			     s->dir);
-	t.all = bytes_to(s, s->end);
+	t.all = reindex_bytes(s, s->end);
 	if (rc == 0 && heads_only && index_is_open(s->index))
-		rc = indexer_run_heads(s->indexer, &records, tell, &t, err);
+		rc = indexer_run_heads(s->indexer, &records, reindex_tell, &t,
+				       err);
 	if (rc == 0 && s->last > 0)
-		rc = indexer_run(s->indexer, &more, s->end, tell, &t, err);
+		rc = indexer_run(s->indexer, &more, s->end, reindex_tell, &t,
+				 err);
 	if (rc == 0) {
-		out->records = records + more;
+		out->records = s->reindexed + records + more;
 		pthread_mutex_lock(&s->mu);
 		out->aggregates = s->aggregates;
 		s->indexed = s->last;

@@ -276,7 +276,7 @@ open_parts(struct store *s, const struct store_options *o,
 	if (rc == 0 && (o->flags & STORE_REINDEX) != 0)
 		index_drop(s->index, s->writing);
 	if (rc == 0)
-		rc = recover_open(s, err);
+		rc = recover_open(s, o, err);
 	/* The sync of its name may have failed when the store was made. */
 	if (rc == 0 && s->writing && s->last == 0)
 		rc = os_sync_folder(s->dir, err);

@@ -38,6 +38,10 @@ struct store_options {
 	uint64_t index_after_bytes;
 	/* Appends wait for the index when so many are not; 0: 64 MiB. */
 	uint64_t index_most_bytes;
+	/* Told while the index is built before the store is open; may be NULL.
+	 * Bytes of the journal done and in all. */
+	void (*index_progress)(void *cookie, uint64_t done, uint64_t all);
+	void *index_cookie;
 };
 
 /* Opens. Errors: WEIR_ENOTFOUND (no store there), WEIR_EUNREACH (LOCK held:
@@ -166,8 +170,8 @@ struct reindex_report {
 /* A writer that has committed nothing yet: brings the index up to the journal's
  * end. With heads_only it makes the heads anew, and the rest is left as it is;
  * without an index it makes all. progress may be NULL and gets bytes of the
- * journal done and in all. Opened with STORE_REINDEX, most is done before
- * store_open returns, and nobody is told of progress. */
+ * journal done and in all. Opened with STORE_REINDEX, most was done before
+ * store_open returned; the report counts that as well. */
 int store_reindex(struct store *s, struct reindex_report *out, bool heads_only,
 		  void (*progress)(void *cookie, uint64_t done, uint64_t all),
 		  void *cookie, struct weir_err *err);
