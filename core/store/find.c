@@ -423,8 +423,9 @@ find_trim(struct store *s)
 		while (n + 1 < s->nplaces &&
 		       s->places[n + 1].sequence <= indexed)
 			n++;
-		memmove(s->places, s->places + n,
-			(s->nplaces - n) * sizeof(*s->places));
+		if (n > 0)
+			memmove(s->places, s->places + n,
+				(s->nplaces - n) * sizeof(*s->places));
 		s->nplaces -= n;
 	}
 	pthread_mutex_unlock(&s->mu);

@@ -32,20 +32,22 @@ store_reindex(struct store *s, struct reindex_report *out, bool heads_only,
 	      void *cookie, struct weir_err *err)
 {
 	struct told t = {.s = s, .fn = progress, .cookie = cookie};
-	uint64_t records = 0, more = 0;
+	uint64_t records = 0, more = 0, end;
 	int rc = 0;
 
 	pthread_mutex_lock(&s->work);
+	/* A mark at the end need not be synced. */
+	end = s->end < s->synced ? s->end : s->synced;
 	if (!s->writing || s->indexer == NULL)
 		rc = err_set(err, WEIR_EUSAGE,
 			     "%s is not open for writing with an index",
 			     s->dir);
-	t.all = reindex_bytes(s, s->end);
+	t.all = reindex_bytes(s, end);
 	if (rc == 0 && heads_only && index_is_open(s->index))
 		rc = indexer_run_heads(s->indexer, &records, reindex_tell, &t,
 				       err);
 	if (rc == 0 && s->last > 0)
-		rc = indexer_run(s->indexer, &more, s->end, reindex_tell, &t,
+		rc = indexer_run(s->indexer, &more, end, reindex_tell, &t,
 				 err);
 	if (rc == 0) {
 		out->records = s->reindexed + records + more;

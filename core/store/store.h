@@ -189,8 +189,8 @@ struct check_report {
 
 /* Reads everything again with pread: segment headers, chained CRCs, frame
  * CRCs, payload, body and record hashes, sequence and version numbering,
- * prev/skip, subtree nodes, frontiers. The first fault is WEIR_EDAMAGE naming
- * file and offset. progress (may be NULL) gets bytes done and in all. */
+ * prev/skip, subtree nodes, frontiers; then the index against it. The first
+ * fault is WEIR_EDAMAGE naming file and offset. progress (may be NULL) gets bytes done and in all. */
 int store_check(struct store *s, struct check_report *out,
 		void (*progress)(void *cookie, uint64_t done, uint64_t all),
 		void *cookie, struct weir_err *err);

@@ -436,6 +436,7 @@ test_of_another(void **state)
 	(void)state;
 	make_indexed();
 	uint8_t *p = file_read(&n, index_file(dir, ".mdb"));
+	teardown(state);
 	setup(state);
 	make_indexed();
 	snprintf(kept, sizeof(kept), "%s", index_file(dir, ".mdb"));
@@ -504,6 +505,10 @@ test_reindex(void **state)
 		ids_agree(s);
 		append_some(s, 50);
 		all_agrees(s);
+		store_close(s);
+		/* It is taken as it was left. */
+		s = open_indexing(dir, UINT64_MAX, 0);
+		assert_int_equal(store_indexed(s, NULL), last - 50);
 		store_close(s);
 		reopened_agrees(dir);
 	}
