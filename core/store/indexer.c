@@ -300,7 +300,7 @@ least(struct indexer *x)
 	uint64_t from = x->s->index_after, most = x->s->index_most / 2;
 
 	if (index_is_open(x->s->index))
-		from += index_bytes(x->s->index) / 8;
+		from += 2 * index_bytes(x->s->index);
 	if (from > GROW_MOST)
 		from = GROW_MOST;
 	if (from > most)
