@@ -95,6 +95,7 @@ int store_published(struct store *s, uint64_t *last);
  * and where whole groups end (STOP_LIMIT: behind that). */
 int limit_find(struct store *s, uint64_t *limit, struct stopped *stop,
 	       struct weir_err *err);
+
 /* ---- reindex.c ---------------------------------------------------------- */
 
 /* Tells `fn` of a position as bytes of the journal up to one. */

@@ -632,9 +632,8 @@ int
 recover_open(struct store *s, const struct store_options *o,
 	     struct weir_err *err)
 {
-	struct recovery r = {.s = s};
-	struct stopped ends = {.stop = STOP_LIMIT};
 	struct recovery r = {.s = s, .o = o};
+	struct stopped ends = {.stop = STOP_LIMIT};
 	struct live_state live = {0};
 	bool this_boot = false;
 	uint64_t limit;

@@ -99,6 +99,8 @@ TESTS += tests/unit/store/test_reader
 tests_unit_store_test_reader_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_store_test_reader_LDADD = $(TEST_LIBS)
 tests_unit_store_test_reader_SOURCES = tests/unit/store/test_reader.c \
+	$(STORE_TEST)
+
 check_PROGRAMS += tests/unit/store/test_index
 TESTS += tests/unit/store/test_index
 tests_unit_store_test_index_CPPFLAGS = $(TEST_CPPFLAGS)
