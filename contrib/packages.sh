@@ -4,7 +4,7 @@
 # needed, and how to install those that are missing.
 
 BUILD_PACKAGES="autoconf automake libtool pkg-config gcc make libc6-dev
-libssl-dev libcjson-dev libinih-dev libsqlite3-dev libpq-dev
+libssl-dev libcjson-dev libinih-dev liblmdb-dev libsqlite3-dev libpq-dev
 libcurl4-openssl-dev"
 
 say() {

@@ -32,6 +32,7 @@ core_libcli_la_SOURCES = \
 	core/cli/plugin_sink.c \
 	core/cli/progress.c \
 	core/cli/progress.h \
+	core/cli/reindex.c \
 	core/cli/settings.c \
 	core/cli/sink.c \
 	core/cli/sink.h \

@@ -10,8 +10,8 @@
 static const struct cli_command *const tables[] = {
 	aggregate_commands, plugin_commands,   sink_commands,
 	import_commands,    export_commands,   tail_commands,
-	check_commands,	    settings_commands, basics_commands,
-	complete_commands,
+	check_commands,	    reindex_commands,  settings_commands,
+	basics_commands,    complete_commands,
 };
 #define NTABLES (sizeof(tables) / sizeof(tables[0]))
 

@@ -20,6 +20,7 @@
 #include "base/os.h"
 #include "store/filler.h"
 #include "store/impl.h"
+#include "store/indexer.h"
 
 #define FEW_RECORDS 8 /* somebody waits for so few */
 
@@ -214,6 +215,16 @@ append_room(struct store *s, uint64_t extent, struct weir_err *err)
 	return rc;
 }
 
+/* What works beside the appends gives way to a caller who waits. */
+static void
+hold(struct store *s, bool yes)
+{
+	if (s->filler != NULL)
+		filler_hold(s->filler, yes);
+	if (s->indexer != NULL)
+		indexer_hold(s->indexer, yes);
+}
+
 int
 append_group(struct store *s, struct group *g, uint32_t records,
 	     uint32_t commits, struct weir_err *err)
@@ -232,11 +243,9 @@ append_group(struct store *s, struct group *g, uint32_t records,
 		= format_body_crc(s->id, position, s->epoch, p + GROUP_HEADER,
 				  s->out.len - GROUP_HEADER);
 	group_header_encode(p, &g->head, s->id, position);
-	if (s->filler != NULL)
-		filler_hold(s->filler, records <= FEW_RECORDS);
+	hold(s, records <= FEW_RECORDS);
 	rc = write_tail(s, p, s->out.len, true, err);
-	if (s->filler != NULL)
-		filler_hold(s->filler, false);
+	hold(s, false);
 	if (rc != 0)
 		return rc;
 	s->synced = position + s->out.len;

@@ -10,15 +10,28 @@ core_libcore_la_SOURCES += \
 	core/store/committer.c \
 	core/store/committer.h \
 	core/store/decide.c \
+	core/store/each.c \
 	core/store/filler.c \
 	core/store/filler.h \
+	core/store/find.c \
+	core/store/find.h \
 	core/store/format.c \
 	core/store/format.h \
+	core/store/gather.c \
+	core/store/gather.h \
 	core/store/heads.c \
 	core/store/heads.h \
 	core/store/ids.c \
 	core/store/ids.h \
 	core/store/impl.h \
+	core/store/index.c \
+	core/store/index.h \
+	core/store/index_env.c \
+	core/store/index_env.h \
+	core/store/index_files.c \
+	core/store/index_int.h \
+	core/store/indexer.c \
+	core/store/indexer.h \
 	core/store/journal.c \
 	core/store/journal.h \
 	core/store/limit.c \
@@ -39,6 +52,7 @@ core_libcore_la_SOURCES += \
 	core/store/record.h \
 	core/store/record_json.c \
 	core/store/recover.c \
+	core/store/reindex.c \
 	core/store/segment.c \
 	core/store/segment.h \
 	core/store/store.c \

@@ -90,7 +90,7 @@ check_record(struct check *c, struct tail *t, const struct record_view *v,
 	*why = NULL;
 	rc = check_node(c, v, err);
 	if (rc == 0)
-		rc = heads_apply(c->heads, v, why);
+		rc = heads_apply(c->heads, v, false, why);
 	frontier_add(&c->tree, v->hash);
 	return rc;
 }
@@ -149,6 +149,49 @@ check_group(void *cookie, struct tail *t, const struct group *g,
 	return rc;
 }
 
+/* Does the index know of every aggregate that it should? */
+static int
+check_index(struct check *c, struct weir_err *err)
+{
+	struct index *index = c->s->index;
+	uint64_t indexed = store_indexed(c->s, NULL);
+	size_t n = (size_t)heads_count(c->heads);
+	struct aggregate **all = NULL;
+	struct weir_err why = {0};
+	struct index_head h;
+	int rc = 0;
+
+	if (indexed == 0)
+		return 0;
+	rc = index_verify(index, &why);
+	all = mem_resize(NULL, (n + 1) * sizeof(*all));
+	if (all == NULL)
+		return err_nomem(err);
+	heads_list(c->heads, all);
+	for (size_t i = 0; rc == 0 && i < n; i++) {
+		const struct summit *t = &all[i]->top;
+		if (t->sequence > indexed)
+			continue;
+		rc = index_head(index, &h, all[i]->type, all[i]->id, &why);
+		if (rc > 0)
+			rc = h.version > t->version
+					|| (h.version == t->version
+					    && h.position == t->position)
+				? 0
+				: WEIR_EDAMAGE;
+		else if (rc == 0 && index_is_open(index))
+			rc = WEIR_EDAMAGE;
+	}
+	mem_free(all);
+	if (rc == WEIR_EDAMAGE)
+		return err_set(err, rc,
+			       "the journal is whole, but the index does not "
+			       "agree with it%s%s; `weir reindex` builds it "
+			       "again",
+			       why.msg[0] != '\0' ? ": " : "", why.msg);
+	return 0;
+}
+
 static int
 run(struct check *c, uint64_t last, struct weir_err *err)
 {
@@ -174,7 +217,7 @@ run(struct check *c, uint64_t last, struct weir_err *err)
 	c->report.segments = c->tail.segment;
 	c->report.aggregates = heads_count(c->heads);
 	frontier_root(c->report.store_root, &c->tree);
-	return 0;
+	return check_index(c, err);
 }
 
 /* Bytes of the journal up to a position. */
@@ -212,7 +255,7 @@ store_check(struct store *s, struct check_report *out,
 	tail_init(&c->tail);
 	c->tail.frontier_from = UINT64_MAX;
 	journal_init(&c->journal, s->folder, s->id);
-	c->heads = heads_new();
+	c->heads = heads_new(0);
 	c->reader = reader_new(s);
 	rc = c->heads == NULL || c->reader == NULL ? err_nomem(err)
 						   : run(c, last, err);

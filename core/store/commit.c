@@ -23,6 +23,7 @@
 #include "base/os.h"
 #include "store/batch.h"
 #include "store/impl.h"
+#include "store/indexer.h"
 #include "store/pending.h"
 
 #define ITEMS_NEAR 4 /* so many need no memory */
@@ -44,9 +45,44 @@ commit_reserve_places(struct store *s, size_t n)
 	return 0;
 }
 
+/* The same for one whose past is in the index: shredding leaves it archived or
+ * not, as it was. */
+static int
+apply_shredded(struct store *s, const struct record_view *v, const char **why,
+	       struct weir_err *err)
+{
+	uint64_t hash = heads_hash(v->aggregate_type, v->aggregate_id);
+	bool archived = false;
+	int rc = find_archived(s, &archived, v->prev, err);
+
+	*why = NULL;
+	if (rc == 0)
+		rc = heads_apply(s->heads, v, true, why);
+	if (rc == 0)
+		heads_find(s->heads, hash, v->aggregate_type, v->aggregate_id)
+			->top.archived = archived;
+	return rc;
+}
+
+static int
+apply_head(struct store *s, const struct record_view *v, const char **why,
+	   struct weir_err *err)
+{
+	bool partial = find_partial(s);
+
+	if (v->op == WEIR_OP_SHREDDED && partial && v->version > 1
+	    && heads_find(s->heads,
+			  heads_hash(v->aggregate_type, v->aggregate_id),
+			  v->aggregate_type, v->aggregate_id)
+		    == NULL)
+		return apply_shredded(s, v, why, err);
+	return heads_apply(s->heads, v, partial, why);
+}
+
 static int
 apply_record(struct store *s, const struct group *g,
-	     const struct record_view *v, const char **why)
+	     const struct record_view *v, const char **why,
+	     struct weir_err *err)
 {
 	int rc;
 
@@ -57,20 +93,25 @@ apply_record(struct store *s, const struct group *g,
 		s->places[s->nplaces++] =
 			(struct place){v->sequence, v->position, g->position};
 	}
-	if (v->client_event_id) {
+	if (v->client_event_id && s->writing) {
 		rc = ids_add(s->ids, v->event_id, v->position);
 		if (rc != 0)
 			return rc;
 	}
-	rc = heads_apply(s->heads, v, why);
-	if (rc == 0)
-		s->applied = v->sequence;
-	return rc;
+	rc = apply_head(s, v, why, err);
+	if (rc != 0)
+		return rc;
+	s->applied = v->sequence;
+	if (v->version == 1) {
+		s->aggregates++;
+		s->reserved += v->aggregate_type.data[0] == '$';
+	}
+	return 0;
 }
 
 int
-commit_apply(void *store, struct tail *t, const struct group *g,
-	     struct weir_err *err)
+commit_apply_held(void *store, struct tail *t, const struct group *g,
+		  struct weir_err *err)
 {
 	struct store *s = store;
 	struct group_iter it = {0};
@@ -80,26 +121,38 @@ commit_apply(void *store, struct tail *t, const struct group *g,
 	uint64_t at = g->position;
 	int rc = 0, more;
 
-	pthread_mutex_lock(&s->mu);
 	while (rc == 0 && (more = group_next(&it, &v, &s->journal, g, &why))) {
 		at = more > 0 ? v.position : g->position + it.at;
 		if (more < 0 || tail_record(t, &v, &why) != 0)
 			rc = WEIR_EDAMAGE;
 		else if (v.sequence > s->applied)
-			rc = apply_record(s, g, &v, &why);
+			rc = apply_record(s, g, &v, &why, err);
 	}
 	if (rc == 0) {
 		s->last = t->next_sequence - 1;
 		s->end = g->position + g->head.extent;
-	} else {
-		/* So that a reader may try the same group again. */
-		t->next_sequence = g->head.first_sequence;
-		t->committed_at = committed_at;
+		s->behind += g->head.extent;
+		return 0;
 	}
-	pthread_mutex_unlock(&s->mu);
-	if (rc == WEIR_EDAMAGE)
+	/* So that a reader may try the same group again. */
+	t->next_sequence = g->head.first_sequence;
+	t->committed_at = committed_at;
+	if (rc == WEIR_EDAMAGE && why != NULL)
 		return journal_damage(&s->journal, err, at, why);
-	return rc != 0 ? err_nomem(err) : 0;
+	return rc == WEIR_ENOMEM ? err_nomem(err) : rc;
+}
+
+int
+commit_apply(void *store, struct tail *t, const struct group *g,
+	     struct weir_err *err)
+{
+	struct store *s = store;
+	int rc;
+
+	pthread_mutex_lock(&s->mu);
+	rc = commit_apply_held(s, t, g, err);
+	pthread_mutex_unlock(&s->mu);
+	return rc;
 }
 
 /* ---- the whole ---------------------------------------------------------- */
@@ -114,6 +167,8 @@ reserve(struct batch *b)
 	pending_new_names(s->pending, &n, &bytes);
 	pthread_mutex_lock(&s->mu);
 	rc = heads_reserve(s->heads, n, bytes);
+	if (rc == 0)
+		pending_install(s->pending, s->heads);
 	if (rc == 0)
 		rc = ids_reserve(s->ids, b->new_ids);
 	if (rc == 0)
@@ -147,6 +202,7 @@ try_batch(struct batch *b, enum outcome *out, struct weir_err *err)
 	if (pending_reserve(s->pending, n) != 0)
 		return err_nomem(err);
 	b->base = s->tail.next_sequence;
+	find_trim(s);
 	decide_batch(b);
 	*out = OUTCOME_COMMITTED;
 	if (b->records == 0)
@@ -161,6 +217,8 @@ try_batch(struct batch *b, enum outcome *out, struct weir_err *err)
 	tail_group(&s->tail, &g);
 	publish(s);
 	append_pace(s, g.head.extent);
+	if (s->indexer != NULL)
+		indexer_pace(s->indexer);
 	return 0;
 }
 

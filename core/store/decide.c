@@ -64,6 +64,11 @@ decide_id(struct batch *b, const struct item *first, struct item *it,
 	if (!d->has_event_id)
 		return 0;
 	seen = ids_find(b->s->ids, d->event_id);
+	if (seen == 0) {
+		rc = find_id(b->s, &seen, d->event_id, err);
+		if (rc < 0)
+			return rc;
+	}
 	if (seen != 0) {
 		rc = reader_at(b->s->own, &v, seen, err);
 		if (rc != 0)
@@ -172,6 +177,29 @@ look_over(struct batch *b)
 		heads_fetch(b->s->heads, r->item[r->first[0]].hash);
 }
 
+/* The aggregate of an item, from memory or the index. */
+static int
+find_aggregate(struct batch *b, struct item *it, struct weir_err *err)
+{
+	const struct record_draft *d = it->draft;
+	struct pending *p = b->s->pending;
+	struct summit top;
+	bool fresh;
+	int rc;
+
+	it->aggregate = pending_find(p, &fresh, b->s->heads, it->hash,
+				     d->aggregate_type, d->aggregate_id);
+	if (!fresh)
+		return 0;
+	rc = find_summit(b->s, &top, it->hash, d->aggregate_type,
+			 d->aggregate_id, err);
+	if (rc > 0)
+		pending_found(p, it->aggregate, &top);
+	else if (rc < 0)
+		pending_unfind(p);
+	return rc < 0 ? rc : 0;
+}
+
 static int
 decide_versions(struct batch *b, struct item *from, struct item *to,
 		struct weir_err *err)
@@ -182,11 +210,10 @@ decide_versions(struct batch *b, struct item *from, struct item *to,
 		const struct record_draft *d = it->draft;
 		if (it >= b->ahead)
 			look_ahead(b, it);
-		it->aggregate =
-			pending_find(p, b->s->heads, it->hash,
-				     d->aggregate_type, d->aggregate_id);
+		int rc = find_aggregate(b, it, err);
 		struct pending_aggregate *a = &p->agg[it->aggregate];
-		int rc = decide_version(d, a, err);
+		if (rc == 0)
+			rc = decide_version(d, a, err);
 		if (rc != 0) {
 			if (err->sequence == 0)
 				err->sequence = (uint64_t)(it - from) + 1;

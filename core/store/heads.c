@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A chained hash table over aggregates that live in an arena and never move.
+ * A chained hash table over aggregates that live in chunks, in the order in
+ * which they came.
  *
  * 1. A summit's peaks are the versions v, skip(v), skip(skip(v)) ..., newest
  *    last; only the newest three are kept, the position of the next is below.
+ *    One that begins in the middle has no peaks but its own: all is below.
  * 2. heads_apply takes no memory when heads_reserve came before it.
+ * 3. heads_trim empties the oldest chunk: what must stay, or was found again,
+ *    moves to the newest one. Nothing else ever moves.
  */
 #include "store/heads.h"
 
@@ -16,6 +20,7 @@
 
 #define CHUNK_BYTES   (256u << 10)
 #define FIRST_BUCKETS 1024u
+#define TRIM_CHUNKS   4u /* emptied at once */
 
 struct chunk {
 	struct chunk *next;
@@ -26,17 +31,19 @@ struct chunk {
 struct heads {
 	struct aggregate **bucket;
 	size_t nbuckets; /* a power of two */
-	uint64_t count, reserved;
-	struct chunk *chunks; /* the first has the room */
+	uint64_t count;
+	struct chunk *oldest, *newest; /* the newest has the room */
+	size_t bytes, most;	       /* of chunks */
 };
 
 struct heads *
-heads_new(void)
+heads_new(size_t most)
 {
 	struct heads *h = mem_new(sizeof(*h));
 
 	if (h == NULL)
 		return NULL;
+	h->most = most;
 	h->nbuckets = FIRST_BUCKETS;
 	h->bucket = mem_new(h->nbuckets * sizeof(*h->bucket));
 	if (h->bucket == NULL) {
@@ -53,7 +60,7 @@ heads_free(struct heads *h)
 
 	if (h == NULL)
 		return;
-	for (struct chunk *c = h->chunks; c != NULL; c = next) {
+	for (struct chunk *c = h->oldest; c != NULL; c = next) {
 		next = c->next;
 		mem_free(c);
 	}
@@ -94,6 +101,8 @@ heads_find(const struct heads *h, uint64_t hash, struct weir_str type,
 	       && (a->hash != hash || !str_eq(a->type, type)
 		   || !str_eq(a->id, id)))
 		a = a->next;
+	if (a != NULL)
+		atomic_store_explicit(&a->again, true, memory_order_relaxed);
 	return a;
 }
 
@@ -147,32 +156,43 @@ slot_size(size_t names)
 	return (sizeof(struct aggregate) + names + 15) & ~(size_t)15;
 }
 
-int
-heads_reserve(struct heads *h, size_t n, size_t name_bytes)
+/* A newest chunk with that much room. */
+static int
+have_room(struct heads *h, size_t need)
 {
-	size_t need = n * slot_size(15) + name_bytes;
-	struct chunk *c = h->chunks;
+	struct chunk *c = h->newest;
 
-	if (n == 0)
-		return 0;
-	grow(h, h->count + n);
 	if (c != NULL && c->cap - c->used >= need)
 		return 0;
 	size_t cap = need > CHUNK_BYTES ? need : CHUNK_BYTES;
 	c = mem_resize(NULL, sizeof(*c) + cap);
 	if (c == NULL)
 		return WEIR_ENOMEM;
-	c->next = h->chunks;
+	c->next = NULL;
 	c->used = 0;
 	c->cap = cap;
-	h->chunks = c;
+	if (h->newest != NULL)
+		h->newest->next = c;
+	else
+		h->oldest = c;
+	h->newest = c;
+	h->bytes += cap;
 	return 0;
+}
+
+int
+heads_reserve(struct heads *h, size_t n, size_t name_bytes)
+{
+	if (n == 0)
+		return 0;
+	grow(h, h->count + n);
+	return have_room(h, n * slot_size(15) + name_bytes);
 }
 
 static struct aggregate *
 add(struct heads *h, uint64_t hash, struct weir_str type, struct weir_str id)
 {
-	struct chunk *c = h->chunks;
+	struct chunk *c = h->newest;
 	size_t size = slot_size(type.len + id.len);
 
 	must(c != NULL && c->cap - c->used >= size);
@@ -188,8 +208,14 @@ add(struct heads *h, uint64_t hash, struct weir_str type, struct weir_str id)
 	a->next = h->bucket[hash & (h->nbuckets - 1)];
 	h->bucket[hash & (h->nbuckets - 1)] = a;
 	h->count++;
-	h->reserved += type.data[0] == '$';
 	return a;
+}
+
+void
+heads_put(struct heads *h, uint64_t hash, struct weir_str type,
+	  struct weir_str id, const struct summit *top)
+{
+	add(h, hash, type, id)->top = *top;
 }
 
 void
@@ -228,30 +254,46 @@ skip_agrees(const struct summit *t, const struct record_view *v)
 	return v->skip == (n > 0 ? t->peak[n - 1].position : t->below);
 }
 
+/* Does a record follow the summit before it? NULL or why not. */
+static const char *
+follows(const struct summit *t, const struct record_view *v)
+{
+	if (v->version != t->version + 1)
+		return "version does not follow the one before";
+	if (v->prev != t->position)
+		return "prev does not lead to the version before";
+	if (!skip_agrees(t, v))
+		return "skip does not lead to the version it should";
+	return NULL;
+}
+
 int
-heads_apply(struct heads *h, const struct record_view *v, const char **why)
+heads_apply(struct heads *h, const struct record_view *v, bool partial,
+	    const char **why)
 {
 	uint64_t hash = heads_hash(v->aggregate_type, v->aggregate_id);
 	struct aggregate *a
 		= heads_find(h, hash, v->aggregate_type, v->aggregate_id);
-	static const struct summit none;
-	const struct summit *t = a != NULL ? &a->top : &none;
+	struct summit none = {0};
 
-	*why = "version does not follow the one before";
-	if (v->version != t->version + 1)
+	if (a == NULL && partial && v->version > 1) {
+		none.version = v->version - 1;
+		none.position = v->prev;
+		none.below = v->skip;
+		*why = NULL;
+	} else {
+		*why = follows(a != NULL ? &a->top : &none, v);
+	}
+	if (*why != NULL)
 		return WEIR_EDAMAGE;
-	*why = "prev does not lead to the version before";
-	if (v->prev != t->position)
-		return WEIR_EDAMAGE;
-	*why = "skip does not lead to the version it should";
-	if (!skip_agrees(t, v))
-		return WEIR_EDAMAGE;
-	if (a == NULL
-	    && heads_reserve(h, 1, v->aggregate_type.len + v->aggregate_id.len)
+	if (a == NULL) {
+		if (heads_reserve(h, 1,
+				  v->aggregate_type.len + v->aggregate_id.len)
 		    != 0)
-		return WEIR_ENOMEM;
-	if (a == NULL)
+			return WEIR_ENOMEM;
 		a = add(h, hash, v->aggregate_type, v->aggregate_id);
+		a->top = none;
+	}
 	summit_advance(&a->top, v->position, v->sequence, v->skip,
 		       v->has_node ? v->node : v->hash);
 	if (v->op == WEIR_OP_ARCHIVED)
@@ -259,6 +301,69 @@ heads_apply(struct heads *h, const struct record_view *v, const char **why)
 	else if (v->op == WEIR_OP_RESTORED)
 		a->top.archived = false;
 	return 0;
+}
+
+/* ---- forgetting ---------------------------------------------------------- */
+
+static void
+unlink_one(struct heads *h, struct aggregate *a)
+{
+	struct aggregate **p = &h->bucket[a->hash & (h->nbuckets - 1)];
+
+	while (*p != a)
+		p = &(*p)->next;
+	*p = a->next;
+	h->count--;
+}
+
+/* Goes through the oldest chunk and frees it: false without memory. */
+static bool
+empty_oldest(struct heads *h, uint64_t sequence)
+{
+	struct chunk *c = h->oldest;
+	size_t size;
+
+	for (size_t at = 0; at < c->used; at += size) {
+		struct aggregate *a
+			= (struct aggregate *)(void *)(c->bytes + at);
+		struct aggregate old = {.top = a->top,
+					.hash = a->hash,
+					.type = a->type,
+					.id = a->id};
+		size = slot_size(a->type.len + a->id.len);
+		if (a->type.len == 0)
+			continue; /* it left in a try before */
+		bool stays = a->top.sequence > sequence
+			|| atomic_load_explicit(&a->again,
+						memory_order_relaxed);
+		if (stays && have_room(h, size) != 0)
+			return false;
+		unlink_one(h, a);
+		if (stays)
+			heads_put(h, old.hash, old.type, old.id, &old.top);
+		a->type.len = 0;
+		a->id.len = size - sizeof(*a);
+	}
+	h->oldest = c->next;
+	h->bytes -= c->cap;
+	mem_free(c);
+	return true;
+}
+
+void
+heads_trim(struct heads *h, uint64_t sequence)
+{
+	for (unsigned i = 0; i < TRIM_CHUNKS && h->most > 0
+	     && h->bytes > h->most && h->oldest != h->newest;
+	     i++)
+		if (!empty_oldest(h, sequence))
+			return;
+}
+
+size_t
+heads_bytes(const struct heads *h)
+{
+	return h->bytes;
 }
 
 uint64_t
@@ -273,10 +378,4 @@ heads_list(const struct heads *h, struct aggregate **out)
 	for (size_t i = 0; i < h->nbuckets; i++)
 		for (struct aggregate *a = h->bucket[i]; a != NULL; a = a->next)
 			*out++ = a;
-}
-
-uint64_t
-heads_reserved(const struct heads *h)
-{
-	return h->reserved;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * An open table with linear probing, at most half full.
+ * Open tables with linear probing, at most half full: one for each span, the
+ * newest first.
  */
 #include "store/ids.h"
 
@@ -11,17 +12,52 @@
 #include "store/format.h"
 
 #define FIRST_SLOTS 256u
+#define SPAN_LEAST  (16u << 10) /* ids */
 
 struct slot {
 	uint8_t id[16];
 	uint64_t value;
 };
 
-struct ids {
+struct span {
+	struct span *next; /* older */
+	uint64_t through;  /* sequence; the newest has none yet */
 	struct slot *slot;
 	size_t nslots; /* a power of two */
 	size_t count;
 };
+
+struct ids {
+	struct span *newest;
+};
+
+static struct span *
+span_new(void)
+{
+	struct span *p = mem_new(sizeof(*p));
+
+	if (p == NULL)
+		return NULL;
+	p->nslots = FIRST_SLOTS;
+	p->slot = mem_new(p->nslots * sizeof(*p->slot));
+	if (p->slot == NULL) {
+		mem_free(p);
+		return NULL;
+	}
+	return p;
+}
+
+static void
+spans_free(struct span *p)
+{
+	struct span *next;
+
+	for (; p != NULL; p = next) {
+		next = p->next;
+		mem_free(p->slot);
+		mem_free(p);
+	}
+}
 
 struct ids *
 ids_new(void)
@@ -30,9 +66,8 @@ ids_new(void)
 
 	if (t == NULL)
 		return NULL;
-	t->nslots = FIRST_SLOTS;
-	t->slot = mem_new(t->nslots * sizeof(*t->slot));
-	if (t->slot == NULL) {
+	t->newest = span_new();
+	if (t->newest == NULL) {
 		mem_free(t);
 		return NULL;
 	}
@@ -44,7 +79,7 @@ ids_free(struct ids *t)
 {
 	if (t == NULL)
 		return;
-	mem_free(t->slot);
+	spans_free(t->newest);
 	mem_free(t);
 }
 
@@ -63,28 +98,34 @@ probe(struct slot *slot, size_t nslots, const uint8_t id[16])
 int
 ids_reserve(struct ids *t, size_t n)
 {
-	size_t nslots = t->nslots;
+	struct span *p = t->newest;
+	size_t nslots = p->nslots;
 
-	while (nslots < 2 * (t->count + n))
+	while (nslots < 2 * (p->count + n))
 		nslots *= 2;
-	if (nslots == t->nslots)
+	if (nslots == p->nslots)
 		return 0;
 	struct slot *slot = mem_new(nslots * sizeof(*slot));
 	if (slot == NULL)
 		return WEIR_ENOMEM;
-	for (size_t i = 0; i < t->nslots; i++)
-		if (t->slot[i].value != 0)
-			*probe(slot, nslots, t->slot[i].id) = t->slot[i];
-	mem_free(t->slot);
-	t->slot = slot;
-	t->nslots = nslots;
+	for (size_t i = 0; i < p->nslots; i++)
+		if (p->slot[i].value != 0)
+			*probe(slot, nslots, p->slot[i].id) = p->slot[i];
+	mem_free(p->slot);
+	p->slot = slot;
+	p->nslots = nslots;
 	return 0;
 }
 
 uint64_t
 ids_find(const struct ids *t, const uint8_t id[16])
 {
-	return probe(t->slot, t->nslots, id)->value;
+	uint64_t value = 0;
+
+	for (const struct span *p = t->newest; value == 0 && p != NULL;
+	     p = p->next)
+		value = probe(p->slot, p->nslots, id)->value;
+	return value;
 }
 
 int
@@ -93,11 +134,47 @@ ids_add(struct ids *t, const uint8_t id[16], uint64_t value)
 	must(value != 0);
 	if (ids_reserve(t, 1) != 0)
 		return WEIR_ENOMEM;
-	struct slot *s = probe(t->slot, t->nslots, id);
+	struct slot *s = probe(t->newest->slot, t->newest->nslots, id);
 	if (s->value != 0)
 		return 0;
 	memcpy(s->id, id, 16);
 	s->value = value;
-	t->count++;
+	t->newest->count++;
 	return 0;
+}
+
+void
+ids_span(struct ids *t, uint64_t sequence)
+{
+	struct span *p;
+
+	if (t->newest->count < SPAN_LEAST)
+		return;
+	p = span_new();
+	if (p == NULL)
+		return; /* it just gets longer */
+	t->newest->through = sequence;
+	p->next = t->newest;
+	t->newest = p;
+}
+
+void
+ids_forget(struct ids *t, uint64_t sequence)
+{
+	struct span *p = t->newest;
+
+	while (p->next != NULL && p->next->through > sequence)
+		p = p->next;
+	spans_free(p->next);
+	p->next = NULL;
+}
+
+size_t
+ids_count(const struct ids *t)
+{
+	size_t n = 0;
+
+	for (const struct span *p = t->newest; p != NULL; p = p->next)
+		n += p->count;
+	return n;
 }

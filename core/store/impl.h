@@ -12,21 +12,15 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include "store/committer.h"
+#include "store/find.h"
+#include "store/gather.h"
 #include "store/heads.h"
 #include "store/ids.h"
+#include "store/index.h"
 #include "store/journal.h"
 #include "store/live.h"
 #include "store/reader.h"
 #include "store/store.h"
-
-#define PLACE_BYTES (32u << 10) /* one place for each so many bytes */
-
-/* A frame to begin at when a sequence is looked for. */
-struct place {
-	uint64_t sequence;
-	uint64_t frame;
-	uint64_t group;
-};
 
 struct store {
 	char *dir, *folder, *lock_path, *live_path; /* folder: the journal's */
@@ -56,6 +50,12 @@ struct store {
 	const struct committer *committer;
 	struct watcher *watcher; /* watch.c's; NULL: not begun. Under mu */
 	struct filler *filler; /* NULL: not begun, or impossible */
+	struct indexer *indexer; /* a writer's; NULL: none, or given up */
+	struct index *index;
+	struct finder *finder;
+	uint64_t index_after, index_most; /* bytes behind the watermark */
+	uint64_t reindexed;		  /* records, at open */
+	uint64_t trimmed; /* sequence up to which memory was freed of ids */
 	uint64_t fill_after;   /* bytes still to be written before it begins */
 	uint64_t cut_bytes;
 	char *kept_at;
@@ -66,6 +66,9 @@ struct store {
 	struct place *places;
 	size_t nplaces, places_cap;
 	uint64_t applied; /* sequence up to which heads and ids went */
+	uint64_t indexed; /* what stands behind it is in memory; 0: all is */
+	uint64_t behind;  /* bytes of groups that the index lacks */
+	uint64_t aggregates, reserved; /* how many; those named $... */
 	uint64_t last; /* sequence */
 	uint64_t end;  /* position behind what is committed */
 };
@@ -73,7 +76,8 @@ struct store {
 /* ---- recover.c ---------------------------------------------------------- */
 
 /* Takes in the journal at open; a writer mends what a crash left. */
-int recover_open(struct store *s, struct weir_err *err);
+int recover_open(struct store *s, const struct store_options *o,
+		 struct weir_err *err);
 /* A reader takes in what was published since. work is held. */
 int recover_follow(struct store *s, struct weir_err *err);
 
@@ -91,6 +95,18 @@ int store_published(struct store *s, uint64_t *last);
  * and where whole groups end (STOP_LIMIT: behind that). */
 int limit_find(struct store *s, uint64_t *limit, struct stopped *stop,
 	       struct weir_err *err);
+
+/* ---- reindex.c ---------------------------------------------------------- */
+
+/* Tells `fn` of a position as bytes of the journal up to one. */
+struct told {
+	struct store *s;
+	uint64_t all;
+	void (*fn)(void *cookie, uint64_t done, uint64_t all);
+	void *cookie;
+};
+uint64_t reindex_bytes(struct store *s, uint64_t position);
+void reindex_tell(void *told, uint64_t position);
 
 /* ---- watch.c ------------------------------------------------------------ */
 
@@ -119,6 +135,9 @@ void append_mark(struct store *s);
  * is the store. */
 int commit_apply(void *store, struct tail *t, const struct group *g,
 		 struct weir_err *err);
+/* The same for one who holds the store's mu. */
+int commit_apply_held(void *store, struct tail *t, const struct group *g,
+		      struct weir_err *err);
 int commit_reserve_places(struct store *s, size_t n);
 
 #endif

@@ -108,12 +108,13 @@ pending_id_undo(struct pending *p)
 }
 
 uint32_t
-pending_find(struct pending *p, const struct heads *h, uint64_t hash,
-	     struct weir_str type, struct weir_str id)
+pending_find(struct pending *p, bool *fresh, const struct heads *h,
+	     uint64_t hash, struct weir_str type, struct weir_str id)
 {
 	size_t i = (size_t)hash & (p->nslots - 1);
 	struct pending_aggregate *a;
 
+	*fresh = false;
 	for (; p->slot[i] != 0; i = (i + 1) & (p->nslots - 1)) {
 		a = &p->agg[p->slot[i] - 1];
 		if (a->hash == hash && str_eq(a->type, type)
@@ -133,9 +134,43 @@ pending_find(struct pending *p, const struct heads *h, uint64_t hash,
 		a->version = known->top.version;
 		a->archived = known->top.archived;
 	}
+	*fresh = known == NULL;
 	a->at = i;
 	p->slot[i] = (uint32_t)++p->n;
 	return (uint32_t)p->n - 1;
+}
+
+void
+pending_found(struct pending *p, uint32_t i, const struct summit *top)
+{
+	struct pending_aggregate *a = &p->agg[i];
+
+	a->far = true;
+	a->top = *top;
+	a->version = top->version;
+	a->archived = top->archived;
+}
+
+void
+pending_unfind(struct pending *p)
+{
+	must(p->n > 0);
+	p->slot[p->agg[--p->n].at] = 0;
+}
+
+void
+pending_install(struct pending *p, struct heads *h)
+{
+	for (size_t i = 0; i < p->n; i++) {
+		struct pending_aggregate *a = &p->agg[i];
+		if (!a->far || a->version == a->top.version)
+			continue;
+		/* They have it when the index was given up meanwhile. */
+		if (heads_find(h, a->hash, a->type, a->id) == NULL)
+			heads_put(h, a->hash, a->type, a->id, &a->top);
+		a->far = false;
+		a->known = true;
+	}
 }
 
 void
@@ -143,7 +178,8 @@ pending_new_names(const struct pending *p, size_t *n, size_t *bytes)
 {
 	*n = *bytes = 0;
 	for (size_t i = 0; i < p->n; i++) {
-		if (p->agg[i].known || p->agg[i].version == 0)
+		if (p->agg[i].known
+		    || p->agg[i].version == p->agg[i].top.version)
 			continue;
 		++*n;
 		*bytes += p->agg[i].type.len + p->agg[i].id.len;

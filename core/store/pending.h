@@ -16,6 +16,7 @@ struct pending_aggregate {
 	uint64_t hash;
 	struct weir_str type, id;
 	bool known;	    /* the heads have it */
+	bool far;	    /* only the index has it */
 	uint64_t version;   /* as the accepted drafts will leave it */
 	bool archived;	    /* the same */
 	struct summit top;  /* as far as it is encoded */
@@ -44,9 +45,14 @@ void pending_clear(struct pending *p);
 int pending_reserve(struct pending *p, size_t n);
 
 /* The index of an aggregate, taken over from the heads when it is new here.
- * Room was reserved. Names are borrowed; hash is their heads_hash. */
-uint32_t pending_find(struct pending *p, const struct heads *h, uint64_t hash,
-		      struct weir_str type, struct weir_str id);
+ * Room was reserved. Names are borrowed; hash is their heads_hash. *fresh: it
+ * is new here and the heads don't have it. */
+uint32_t pending_find(struct pending *p, bool *fresh, const struct heads *h,
+		      uint64_t hash, struct weir_str type, struct weir_str id);
+/* The same taken over from the index. */
+void pending_found(struct pending *p, uint32_t i, const struct summit *top);
+/* Forgets a fresh one, which was the last. */
+void pending_unfind(struct pending *p);
 
 /* The item that brought an event id, or NULL. */
 struct item *pending_id_find(const struct pending *p, const uint8_t id[16]);
@@ -60,5 +66,7 @@ void pending_fetch(const struct pending *p, const struct heads *h);
 
 /* What the heads need for the aggregates they don't have yet. */
 void pending_new_names(const struct pending *p, size_t *n, size_t *bytes);
+/* Gives the heads those that only the index has; their room was reserved. */
+void pending_install(struct pending *p, struct heads *h);
 
 #endif

@@ -386,14 +386,20 @@ begin_near(struct reader *r, uint64_t sequence, struct weir_err *err)
 		else
 			high = mid;
 	}
-	if (s->nplaces > 0)
+	if (s->nplaces > 0 && s->places[low].sequence <= sequence)
 		near = s->places[low];
 	pthread_mutex_unlock(&s->mu);
-	must(near.sequence > 0 && near.sequence <= sequence);
-	rc = enter_group(r, &h, &near.group, err);
+	rc = near.frame == 0 ? find_place(s, &near, sequence, err) : 0;
+	if (rc == 0)
+		rc = enter_group(r, &h, &near.group, err);
 	if (rc != 0)
 		return rc;
 	r->sound = false;
+	if (near.frame == 0) {
+		near.frame = near.group + GROUP_HEADER;
+		near.sequence = h.first_sequence;
+	}
+	must(near.sequence > 0 && near.sequence <= sequence);
 	r->place = near.frame;
 	r->place_sequence = near.sequence;
 	r->group_end = near.group + h.extent - GROUP_TRAILER;

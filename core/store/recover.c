@@ -34,6 +34,12 @@
  * acknowledged either.
  *
  * Readers do steps 1 to 3 and stop before anything else.
+ *
+ * The walk begins at the index's watermark, when there is an index that fits
+ * the journal: all before it was synced and published. Of the segments before it
+ * a writer only looks at the headers; what else is wrong with them shows when it
+ * is read. A writer that finds a long way to go brings the index on first, so
+ * that memory need not hold all of it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -45,12 +51,15 @@
 #include "base/os.h"
 #include "base/str.h"
 #include "store/impl.h"
+#include "store/indexer.h"
 
 #define SECTOR	     512u
 #define REWRITE_MOST (1u << 20)
+#define FOLLOW_BYTES (8u << 20)
 
 struct recovery {
 	struct store *s;
+	const struct store_options *o;
 	struct stopped stop;
 	bool live_known;
 	uint64_t watermark;
@@ -447,10 +456,183 @@ judge_reader(struct recovery *r, struct weir_err *err)
 	return rc;
 }
 
-int
-recover_open(struct store *s, struct weir_err *err)
+/* Headers and lengths of the segments before the one the index ends in. */
+static int
+look_at_headers(struct store *s, uint64_t before, struct weir_err *err)
 {
-	struct recovery r = {.s = s};
+	enum segment_state state = SEGMENT_MISSING;
+	struct segment seg;
+	unsigned at = 0;
+	int rc = 0;
+
+	for (uint64_t i = 1; rc == 0 && i < before; i++) {
+		const char *why = "it is missing or empty";
+		rc = segment_open(&seg, &state, &why, &at, s->folder, i, false,
+				  s->id, err);
+		if (rc != 0)
+			return rc;
+		if (state != SEGMENT_USED)
+			rc = journal_damage(&s->journal, err,
+					    position_of(i, at), why);
+		else if (seg.length < seg.size)
+			rc = journal_damage(&s->journal, err,
+					    position_of(i, seg.length),
+					    "the file ends here and is "
+					    "shorter than its header says");
+		if (seg.fd >= 0)
+			segment_close(&seg);
+	}
+	return rc;
+}
+
+/* Takes over what the index knows. */
+static int
+begin_at_index(struct recovery *r, const struct index_meta *m,
+	       struct weir_err *err)
+{
+	struct store *s = r->s;
+	uint64_t from = s->tail.frontier_from;
+	const struct segment *seg = NULL;
+	int rc;
+
+	rc = s->writing ? look_at_headers(s, m->tail.segment, err) : 0;
+	if (rc == 0)
+		rc = journal_used(&s->journal, &seg, m->tail.segment, err);
+	if (rc != 0)
+		return rc;
+	s->tail = m->tail;
+	s->tail.length = seg->length;
+	s->tail.frontier_from = from;
+	s->applied = s->indexed = s->last = m->tail.next_sequence - 1;
+	s->end = tail_position(&m->tail);
+	s->aggregates = m->aggregates;
+	s->reserved = m->reserved;
+	if (s->end > r->watermark)
+		r->watermark = s->end;
+	return 0;
+}
+
+/* The index may have moved on since `live` was looked at. */
+static bool
+fits(struct recovery *r, const struct index_meta *m)
+{
+	struct live_state live;
+	bool this_boot = false;
+
+	if (r->live_known
+	    && live_read(&r->s->live, &live, &this_boot, r->s->id) && this_boot)
+		r->watermark = live.end;
+	return (!r->live_known || tail_position(&m->tail) <= r->watermark)
+		&& find_fits(r->s, m);
+}
+
+/* Opens the index, or not: 1 and *m. */
+static int
+open_index(struct recovery *r, struct index_meta *m)
+{
+	struct store *s = r->s;
+
+	if (index_open(s->index, m, s->writing) <= 0)
+		return 0;
+	if (fits(r, m))
+		return 1;
+	diag(DIAG_WARN, "index",
+	     "the index in %s does not fit the journal; the journal is read "
+	     "from its beginning",
+	     s->dir);
+	index_drop(s->index, s->writing);
+	return 0;
+}
+
+/* Where what is known to be synced ends: the beginning of the last segment in
+ * use, when nothing else is known. 0: nowhere. */
+static uint64_t
+surely_synced(const struct recovery *r)
+{
+	struct store *s = r->s;
+	enum segment_state state = SEGMENT_MISSING;
+	const struct segment *seg = NULL;
+	const char *why;
+	unsigned at;
+
+	if (r->live_known)
+		return r->watermark;
+	for (uint64_t n = r->segments; n > 1 && n + 2 > r->segments; n--)
+		if (journal_segment(&s->journal, &seg, &state, &why, &at, n,
+				    NULL)
+			    == 0
+		    && state == SEGMENT_USED)
+			return position_of(n, SEGMENT_HEADER);
+	return 0;
+}
+
+/* Bytes of the journal between two positions, about. */
+static uint64_t
+bytes_between(const struct store *s, uint64_t from, uint64_t to)
+{
+	uint64_t n = position_offset(to);
+
+	for (uint64_t i = position_segment(from); i < position_segment(to); i++)
+		n += i > 0 ? journal_size(&s->journal, i) : 0;
+	return n - position_offset(from);
+}
+
+/* Writers: the indexer, and with it a long way at once. */
+static int
+begin_indexer(struct recovery *r, struct index_meta *m, bool *have,
+	      struct weir_err *err)
+{
+	struct store *s = r->s;
+	uint64_t to = surely_synced(r);
+	struct told t = {.s = s, .fn = r->o->index_progress,
+			 .cookie = r->o->index_cookie};
+	struct weir_err why = {0};
+	int rc;
+
+	if (s->index_after == UINT64_MAX)
+		return 0;
+	s->indexer = indexer_new(s, *have ? m : NULL);
+	if (s->indexer == NULL)
+		return err_nomem(err);
+	uint64_t from = *have ? tail_position(&m->tail) : 0;
+	if (to <= from
+	    || (bytes_between(s, from, to) < s->index_most
+		&& (r->o->flags & STORE_REINDEX) == 0))
+		return 0;
+	t.all = reindex_bytes(s, to);
+	rc = indexer_run(s->indexer, &s->reindexed, to, reindex_tell, &t, &why);
+	if (rc != 0)
+		diag(DIAG_WARN, "index", "the index could not be built: %s",
+		     why.msg);
+	if (index_watermark(s->index, m, NULL) > 0)
+		*have = true;
+	return 0;
+}
+
+static int
+use_index(struct recovery *r, struct weir_err *err)
+{
+	struct store *s = r->s;
+	struct index_meta *m = mem_new(sizeof(*m));
+	bool have;
+	int rc = 0;
+
+	if (m == NULL)
+		return err_nomem(err);
+	have = open_index(r, m) > 0;
+	if (s->writing)
+		rc = begin_indexer(r, m, &have, err);
+	if (rc == 0 && have)
+		rc = begin_at_index(r, m, err);
+	mem_free(m);
+	return rc;
+}
+
+int
+recover_open(struct store *s, const struct store_options *o,
+	     struct weir_err *err)
+{
+	struct recovery r = {.s = s, .o = o};
 	struct stopped ends = {.stop = STOP_LIMIT};
 	struct live_state live = {0};
 	bool this_boot = false;
@@ -466,8 +648,9 @@ recover_open(struct store *s, struct weir_err *err)
 	s->tail.frontier_from = !s->writing ? UINT64_MAX
 		: r.segments > 1	    ? r.segments - 1
 					    : 1;
+	rc = use_index(&r, err);
 	limit = s->writing ? 0 : r.watermark;
-	if (!s->writing && !r.live_known)
+	if (rc == 0 && !s->writing && !r.live_known)
 		rc = limit_find(s, &limit, &ends, err);
 	if (rc == 0)
 		rc = journal_walk(&s->journal, &s->tail, &r.stop, limit,
@@ -492,6 +675,30 @@ recover_open(struct store *s, struct weir_err *err)
 	s->epoch++;
 	publish(s);
 	return 0;
+}
+
+/* A reader that has much in memory looks how far the index is. */
+static void
+follow_index(struct store *s)
+{
+	struct index_meta *m;
+
+	if (s->behind < FOLLOW_BYTES)
+		return;
+	m = mem_new(sizeof(*m));
+	if (m != NULL && index_again(s->index, m, s->indexed + 1)
+	    && find_fits(s, m)) {
+		pthread_mutex_lock(&s->mu);
+		s->indexed = m->tail.next_sequence - 1 < s->applied
+			? m->tail.next_sequence - 1
+			: s->applied;
+		pthread_mutex_unlock(&s->mu);
+	}
+	mem_free(m);
+	pthread_mutex_lock(&s->mu);
+	s->behind = 0;
+	pthread_mutex_unlock(&s->mu);
+	find_trim(s);
 }
 
 int
@@ -519,6 +726,8 @@ recover_follow(struct store *s, struct weir_err *err)
 	if (rc == 0)
 		rc = journal_walk(&s->journal, &s->tail, &stop, limit,
 				  &s->window, commit_apply, s, err);
+	if (rc == 0)
+		follow_index(s);
 	if (rc == 0 && limit != 0 && stop.stop != STOP_LIMIT)
 		rc = journal_damage(&s->journal, err,
 				    s->tail.sealed

@@ -23,6 +23,7 @@
 #include "store/batch.h"
 #include "store/filler.h"
 #include "store/impl.h"
+#include "store/indexer.h"
 #include "store/lock.h"
 #include "store/pending.h"
 
@@ -32,6 +33,9 @@
 #define WAIT_US	    1000000
 #define WAIT_STOP_US 50000
 #define FILL_AFTER    (512u << 10)
+#define HEADS_BYTES   (64u << 20)
+#define INDEX_AFTER   (4u << 20)
+#define INDEX_MOST    (64u << 20)
 #define SEGMENT_LEAST (64u << 10)
 #define SEGMENT_MOST  (1u << 30)
 
@@ -159,7 +163,17 @@ init(struct store *s, const char *dir, const struct store_options *o,
 	s->dir = mem_dup(dir, strlen(dir));
 	s->lock_path = join(dir, "LOCK");
 	s->live_path = join(dir, "live");
-	s->heads = heads_new();
+	s->heads = heads_new(o->heads_bytes != 0 ? o->heads_bytes
+						 : HEADS_BYTES);
+	s->finder = finder_new();
+	s->index_after = o->index_after_bytes != 0 ? o->index_after_bytes
+						   : INDEX_AFTER;
+	s->index_most = o->index_most_bytes != 0 ? o->index_most_bytes
+						 : INDEX_MOST;
+	if (s->index_most / 2 < s->index_after)
+		s->index_most = s->index_after < UINT64_MAX / 2
+			? 2 * s->index_after
+			: UINT64_MAX;
 	s->ids = ids_new();
 	s->own = reader_new(s);
 	s->pending = pending_new();
@@ -175,7 +189,7 @@ init(struct store *s, const char *dir, const struct store_options *o,
 		s->journal.max_bytes = o->max_segment_bytes;
 	if (s->folder == NULL || s->dir == NULL || s->lock_path == NULL
 	    || s->live_path == NULL || s->heads == NULL || s->ids == NULL
-	    || s->own == NULL || s->pending == NULL || s->queue == NULL)
+	    || s->finder == NULL || s->own == NULL || s->pending == NULL || s->queue == NULL)
 		return err_nomem(err);
 	return 0;
 }
@@ -255,8 +269,14 @@ open_parts(struct store *s, const struct store_options *o,
 		rc = identity_read(s, identity, err);
 	if (rc == 0)
 		rc = live_open(&s->live, s->live_path, s->writing, err);
+	if (rc == 0) {
+		s->index = index_new(s->dir, s->id);
+		rc = s->index == NULL ? err_nomem(err) : 0;
+	}
+	if (rc == 0 && (o->flags & STORE_REINDEX) != 0)
+		index_drop(s->index, s->writing);
 	if (rc == 0)
-		rc = recover_open(s, err);
+		rc = recover_open(s, o, err);
 	/* The sync of its name may have failed when the store was made. */
 	if (rc == 0 && s->writing && s->last == 0)
 		rc = os_sync_folder(s->dir, err);
@@ -276,6 +296,9 @@ free_store(struct store *s)
 {
 	watch_close_store(s);
 	filler_free(s->filler);
+	indexer_free(s->indexer);
+	index_free(s->index);
+	finder_free(s->finder);
 	queue_free(s->queue);
 	live_close(&s->live);
 	os_close(s->lock_fd);
@@ -344,6 +367,8 @@ store_end_writing(struct store *s, struct weir_err *err)
 	if (s->writing) {
 		filler_free(s->filler);
 		s->filler = NULL;
+		indexer_free(s->indexer);
+		s->indexer = NULL;
 		append_mark(s);
 		os_close(s->lock_fd);
 		s->lock_fd = -1;
@@ -505,96 +530,4 @@ store_wait(struct store *s, uint64_t sequence, int64_t timeout_us, int stop_fd,
 		else
 			live_sleep(left < WAIT_STOP_US ? left : WAIT_STOP_US);
 	}
-}
-
-/* ---- heads -------------------------------------------------------------- */
-
-static void
-head_of(struct head *out, const struct aggregate *a)
-{
-	out->position = a->top.position;
-	out->version = a->top.version;
-	out->sequence = a->top.sequence;
-	out->archived = a->top.archived;
-}
-
-int
-store_head(struct store *s, struct head *out, struct weir_str type,
-	   struct weir_str id, struct weir_err *err)
-{
-	const struct aggregate *a;
-
-	pthread_mutex_lock(&s->mu);
-	a = heads_find(s->heads, heads_hash(type, id), type, id);
-	if (a != NULL)
-		head_of(out, a);
-	pthread_mutex_unlock(&s->mu);
-	return a != NULL ? 0 : err_set(err, WEIR_ENOTFOUND,
-				       "aggregate not found");
-}
-
-static int
-by_name(const void *a, const void *b)
-{
-	const struct aggregate *x = *(struct aggregate *const *)a;
-	const struct aggregate *y = *(struct aggregate *const *)b;
-	int c = str_cmp(x->type, y->type);
-
-	return c != 0 ? c : str_cmp(x->id, y->id);
-}
-
-static bool
-is_reserved(const struct aggregate *a)
-{
-	return a->type.len > 0 && a->type.data[0] == '$';
-}
-
-/* All aggregates, sorted by name; *all is freed by the caller. */
-static int
-sorted(struct store *s, struct aggregate ***all, size_t *n)
-{
-	pthread_mutex_lock(&s->mu);
-	*n = (size_t)heads_count(s->heads);
-	*all = mem_resize(NULL, (*n + 1) * sizeof(**all));
-	if (*all != NULL)
-		heads_list(s->heads, *all);
-	pthread_mutex_unlock(&s->mu);
-	if (*all == NULL)
-		return WEIR_ENOMEM;
-	qsort(*all, *n, sizeof(**all), by_name);
-	return 0;
-}
-
-int
-store_each(struct store *s, bool reserved,
-	   int (*fn)(void *cookie, struct weir_str type, struct weir_str id,
-		     const struct head *head),
-	   void *cookie)
-{
-	struct aggregate **all = NULL;
-	struct head head;
-	size_t n = 0;
-	int rc = sorted(s, &all, &n);
-
-	for (size_t i = 0; rc == 0 && i < n; i++) {
-		if (is_reserved(all[i]) && !reserved)
-			continue;
-		pthread_mutex_lock(&s->mu);
-		head_of(&head, all[i]);
-		pthread_mutex_unlock(&s->mu);
-		rc = fn(cookie, all[i]->type, all[i]->id, &head);
-	}
-	mem_free(all);
-	return rc;
-}
-
-uint64_t
-store_aggregates(struct store *s, bool reserved)
-{
-	uint64_t n;
-
-	pthread_mutex_lock(&s->mu);
-	n = heads_count(s->heads) - (reserved ? 0 : heads_reserved(s->heads));
-	pthread_mutex_unlock(&s->mu);
-	return n;
 }

@@ -18,7 +18,8 @@ struct store;
 
 enum store_flag {
 	STORE_WRITE = 1 << 0,  /* take LOCK, recover, allow commits */
-	STORE_CREATE = 1 << 1  /* with WRITE: make a store that is missing */
+	STORE_CREATE = 1 << 1, /* with WRITE: make a store that is missing */
+	STORE_REINDEX = 1 << 2 /* with WRITE: throw the index away first */
 };
 
 struct store_options {
@@ -29,6 +30,18 @@ struct store_options {
 	/* After so many bytes a thread of the writer begins to fill the next
 	 * segment; 0: 512 KiB, UINT64_MAX: never. */
 	uint64_t fill_after_bytes;
+	/* Heads that are in the index and kept in memory all the same; 0:
+	 * 64 MiB. */
+	size_t heads_bytes;
+	/* The index is brought on when so many bytes of the journal are not in
+	 * it; 0: 4 MiB, UINT64_MAX: never. */
+	uint64_t index_after_bytes;
+	/* Appends wait for the index when so many are not; 0: 64 MiB. */
+	uint64_t index_most_bytes;
+	/* Told while the index is built before the store is open; may be NULL.
+	 * Bytes of the journal done and in all. */
+	void (*index_progress)(void *cookie, uint64_t done, uint64_t all);
+	void *index_cookie;
 };
 
 /* Opens. Errors: WEIR_ENOTFOUND (no store there), WEIR_EUNREACH (LOCK held:
@@ -148,6 +161,25 @@ int store_each(struct store *s, bool reserved,
 	       void *cookie);
 uint64_t store_aggregates(struct store *s, bool reserved);
 
+/* ---- the index ---------------------------------------------------------- */
+
+struct reindex_report {
+	uint64_t records, aggregates;
+};
+
+/* A writer that has committed nothing yet: brings the index up to the journal's
+ * end. With heads_only it makes the heads anew, and the rest is left as it is;
+ * without an index it makes all. progress may be NULL and gets bytes of the
+ * journal done and in all. Opened with STORE_REINDEX, most was done before
+ * store_open returned; the report counts that as well. */
+int store_reindex(struct store *s, struct reindex_report *out, bool heads_only,
+		  void (*progress)(void *cookie, uint64_t done, uint64_t all),
+		  void *cookie, struct weir_err *err);
+
+/* How far the index is: a sequence, 0 without one; and bytes of heads in
+ * memory. */
+uint64_t store_indexed(struct store *s, size_t *heads_bytes);
+
 /* ---- checking ----------------------------------------------------------- */
 
 struct check_report {
@@ -157,8 +189,8 @@ struct check_report {
 
 /* Reads everything again with pread: segment headers, chained CRCs, frame
  * CRCs, payload, body and record hashes, sequence and version numbering,
- * prev/skip, subtree nodes, frontiers. The first fault is WEIR_EDAMAGE naming
- * file and offset. progress (may be NULL) gets bytes done and in all. */
+ * prev/skip, subtree nodes, frontiers; then the index against it. The first
+ * fault is WEIR_EDAMAGE naming file and offset. progress (may be NULL) gets bytes done and in all. */
 int store_check(struct store *s, struct check_report *out,
 		void (*progress)(void *cookie, uint64_t done, uint64_t all),
 		void *cookie, struct weir_err *err);

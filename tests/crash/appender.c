@@ -303,7 +303,9 @@ main(int argc, char **argv)
 {
 	struct store_options opt = {.flags = STORE_WRITE | STORE_CREATE,
 				    .first_segment_bytes = 64 * 1024,
-				    .max_segment_bytes = 512 * 1024};
+				    .max_segment_bytes = 512 * 1024,
+				    .heads_bytes = 4096,
+				    .index_after_bytes = 32 * 1024};
 	struct weir_err err = {0};
 	struct store *s;
 	unsigned threads;
@@ -322,7 +324,8 @@ main(int argc, char **argv)
 	todo.alone = threads <= 1;
 	if (threads > THREADS_MAX)
 		fail("too many threads", NULL);
-	/* Segments are left soon: the filler has to begin early. */
+	/* Segments are left soon: the filler has to begin early. So has the
+	 * indexer, and memory holds few heads. */
 	opt.fill_after_bytes = 16 * 1024;
 	share_page();
 	if (store_open(&s, argv[1], &opt, &err) != 0)

@@ -427,6 +427,28 @@ def test_check(store):
     assert c["store_root"] in store("check").out
 
 
+def test_reindex(store):
+    listed = store("aggregate", "list").out
+    index = os.path.join(store.dir, "index")
+    for args in ((), ("--heads",), ()):
+        got = store("reindex", "--json", *args).json()
+        assert got["aggregates"] == 3 and got["records"] == 5
+        assert got["records_per_second"] >= 0
+        assert any(name.endswith(".mdb") for name in os.listdir(index))
+        assert store("aggregate", "list").out == listed
+        store("check")
+    assert "5 records of 3 aggregates" in store("reindex").out
+    # One that is wrong is found, and mended.
+    name = [n for n in os.listdir(index) if n.endswith(".mdb")][0]
+    with open(os.path.join(index, name), "r+b") as f:
+        f.seek(4096 * 3)
+        f.write(b"nothing that makes sense")
+    store("check")
+    store("aggregate", "apply", "order", "1", "placed", "--field", "n=1")
+    store("check")
+    store("reindex", "--data-dir", "missing", code=3)
+
+
 # ---- tail ----------------------------------------------------------------------
 
 def test_tail(store):

@@ -100,4 +100,11 @@ tests_unit_store_test_reader_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_store_test_reader_LDADD = $(TEST_LIBS)
 tests_unit_store_test_reader_SOURCES = tests/unit/store/test_reader.c \
 	$(STORE_TEST)
+
+check_PROGRAMS += tests/unit/store/test_index
+TESTS += tests/unit/store/test_index
+tests_unit_store_test_index_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_store_test_index_LDADD = $(TEST_LIBS)
+tests_unit_store_test_index_SOURCES = tests/unit/store/test_index.c \
+	$(STORE_TEST)
 endif
