@@ -66,7 +66,8 @@ struct store {
 	struct place *places;
 	size_t nplaces, places_cap;
 	uint64_t applied; /* sequence up to which heads and ids went */
-	uint64_t indexed; /* what stands behind it is in memory; 0: all is */
+	/* What stands behind it is in memory; 0: all is. */
+	_Atomic uint64_t indexed;
 	uint64_t behind;  /* bytes of groups that the index lacks */
 	uint64_t aggregates, reserved; /* how many; those named $... */
 	uint64_t last; /* sequence */

@@ -149,8 +149,12 @@ index_drop(struct index *x, bool remove)
 	pthread_mutex_lock(&x->mu);
 	close_env(x);
 	pthread_mutex_unlock(&x->mu);
-	if (remove)
-		remove_others(x, 0);
+	if (!remove)
+		return;
+	/* The next one gets another name all the same. */
+	uint64_t number = newest(x, NULL);
+	x->number = number > x->number ? number : x->number;
+	remove_others(x, 0);
 }
 
 /* ---- the sum ------------------------------------------------------------- */
@@ -238,9 +242,8 @@ differs(const struct index *x, uint64_t number, const char *path)
 /* ---- opening ------------------------------------------------------------- */
 
 static void
-say(const struct index *x, const struct weir_err *err, bool writing)
+say(const struct weir_err *err, bool writing)
 {
-	(void)x;
 	if (err->code == WEIR_ENOTFOUND)
 		return;
 	diag(err->code == WEIR_EDAMAGE ? DIAG_WARN : DIAG_INFO, "index",
@@ -281,6 +284,7 @@ index_open(struct index *x, struct index_meta *m, bool writing)
 
 	if (number == 0)
 		return 0;
+	x->number = number; /* not to be used again */
 	rc = open_number(x, number, &err);
 	if (rc == 0)
 		rc = index_watermark(x, m, &err);
@@ -288,8 +292,8 @@ index_open(struct index *x, struct index_meta *m, bool writing)
 		rc = err_set(&err, WEIR_EDAMAGE, "%s was never finished",
 			     x->path);
 	if (rc < 0) {
-		say(x, &err, writing);
-		index_drop(x, false);
+		say(&err, writing);
+		index_drop(x, writing && err.code == WEIR_EDAMAGE);
 		return 0;
 	}
 	if (writing)
@@ -335,7 +339,8 @@ index_create(struct index *x, struct weir_err *err)
 	rc = os_make_folders(x->folder, 0700, err);
 	if (rc != 0)
 		return rc;
-	number = newest(x, NULL) + 1;
+	number = newest(x, NULL);
+	number = (number > x->number ? number : x->number) + 1;
 	path_of(x, path, number, SUFFIX);
 	rc = index_env_get(&e, path, true, err);
 	if (rc != 0) {

@@ -46,7 +46,8 @@ struct store_options {
 
 /* Opens. Errors: WEIR_ENOTFOUND (no store there), WEIR_EUNREACH (LOCK held:
  * msg names the holder's pid and program), WEIR_EDAMAGE (file and offset),
- * WEIR_EIO ... A reader (no STORE_WRITE) writes nothing, ever. */
+ * WEIR_EIO ... A reader (no STORE_WRITE) writes nothing, ever, but where LMDB
+ * keeps who reads the index. */
 int store_open(struct store **out, const char *dir,
 	       const struct store_options *o, struct weir_err *err);
 void store_close(struct store *s);
