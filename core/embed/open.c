@@ -37,7 +37,8 @@ weir_open(struct weir **out, const char *dir,
 {
 	static const struct weir_options defaults;
 	const struct weir_options *o = options ? options : &defaults;
-	struct store_options so = {.lock_wait_us = o->lock_wait_us};
+	struct store_options so = {.lock_wait_us = o->lock_wait_us,
+				   .heads_bytes = o->heads_bytes};
 	struct weir *w;
 	int rc;
 

@@ -56,6 +56,8 @@ struct weir_options {
 			       * -1: not at all */
 	bool unmapped; /* readers read into memory of their own: see
 			* struct weir_record */
+	size_t heads_bytes; /* memory for the newest of each aggregate, beside
+			     * what is not in the index yet; 0: 64 MiB */
 };
 
 /*
