@@ -234,8 +234,7 @@ append_group(struct store *s, struct group *g, uint32_t records,
 	int rc;
 
 	format_trailer(p + s->out.len - GROUP_TRAILER, (uint32_t)s->out.len);
-	g->position = position;
-	g->bytes = p;
+	*g = (struct group){.position = position, .bytes = p, .ours = true};
 	head_fill(s, &g->head, (uint32_t)s->out.len, 0);
 	g->head.records = records;
 	g->head.commits = commits;

@@ -192,7 +192,7 @@ static int
 try_batch(struct batch *b, enum outcome *out, struct weir_err *err)
 {
 	struct store *s = b->s;
-	struct group g = {.ours = true};
+	struct group g;
 	size_t n = 0;
 	int rc;
 
