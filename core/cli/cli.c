@@ -119,8 +119,10 @@ cli_open_write(struct cli *c, struct store **out, struct weir_err *err)
 	const char *dir, *kept;
 	int rc = cli_data_dir(c, &dir, err);
 
-	if (rc == 0)
+	if (rc == 0) {
+		o.heads_bytes = config_u64(c->config, "heads_memory");
 		rc = store_open(out, dir, &o, err);
+	}
 	if (rc == 0 && store_cut_bytes(*out, &kept) > 0)
 		cli_warn(c,
 			 "%llu bytes of an unfinished append were cut off "

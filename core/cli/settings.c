@@ -169,6 +169,8 @@ static const struct cli_option config_options[] = {
 	{"event-page-limit", 0, "N", 0, "the same as --page-limit"},
 	{"memory-threshold", 0, "BYTES", 0,
 	 "memory for the state cache of each sink (K, M, G)"},
+	{"heads-memory", 0, "BYTES", 0,
+	 "memory for the newest of each aggregate in a writer"},
 	{"sink-wait", 0, "TIME", 0,
 	 "how long a write command delivers to sinks"},
 	{"deliver-timeout", 0, "TIME", 0,

@@ -30,6 +30,8 @@ static const struct config_key keys[] = {
 	 "the most entries that one listing may ask for"},
 	{"memory_threshold", CONFIG_BYTES, "64M", "BYTES",
 	 "memory for the state cache of each sink (K, M, G)"},
+	{"heads_memory", CONFIG_BYTES, "64M", "BYTES",
+	 "memory for the newest of each aggregate in a writer (K, M, G)"},
 	{"sink_wait", CONFIG_DURATION, "2s", "TIME",
 	 "how long a write command delivers to sinks (us, ms, s, m, h)"},
 	{"deliver_timeout", CONFIG_DURATION, "30s", "TIME",
