@@ -59,4 +59,6 @@ def test_kill_rounds(request):
             db.drop()
         seed += 1
     print(tally)
-    assert (tally.in_append + tally.in_batch) * 2 >= tally.kills
+    # Few kills may all but miss, by chance.
+    hits = tally.in_append + tally.in_batch
+    assert hits * 2 >= tally.kills if tally.kills >= 50 else hits > 0
