@@ -52,7 +52,7 @@ static const char *const names[NAMES] = {
 };
 
 /* What the parent reads: calls by name, how many failed, and where the first
- * that failed went. */
+ * that failed went ("spare": a segment nothing was needed of yet). */
 struct page {
 	uint64_t calls[NAMES];
 	uint64_t failed;
@@ -150,6 +150,31 @@ hit(enum name name)
 	       (n == fault_at || (fault_on && n > fault_at));
 }
 
+/* Is it a segment that has no header yet: one that is filled with zeros, of
+ * which nothing was needed so far? */
+static int
+is_spare(const char *path)
+{
+	int (*open_)(const char *, int, ...);
+	ssize_t (*pread_)(int, void *, size_t, off_t);
+	const char *end = strrchr(path, '.');
+	char head[64] = {0};
+	int fd, used = 0;
+
+	if (end == NULL || strcmp(end, ".seg") != 0)
+		return 0;
+	*(void **)&open_ = real("open");
+	*(void **)&pread_ = real("pread");
+	fd = open_(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || pread_(fd, head, sizeof(head), 0) < 0)
+		used = 1;
+	if (fd >= 0)
+		close(fd);
+	for (size_t i = 0; i < sizeof(head); i++)
+		used |= head[i] != 0;
+	return !used;
+}
+
 /* Counts a call; true, with errno set, when it must fail. */
 static int
 fails(enum name name, int takes_room, const char *path)
@@ -164,8 +189,8 @@ fails(enum name name, int takes_room, const char *path)
 	if (!bad)
 		return 0;
 	if (__atomic_add_fetch(&page->failed, 1, __ATOMIC_SEQ_CST) == 1)
-		snprintf(page->where, sizeof(page->where), "%s %s", names[name],
-			 path);
+		snprintf(page->where, sizeof(page->where), "%s%s %s",
+			 is_spare(path) ? "spare " : "", names[name], path);
 	errno = fault_errno;
 	return 1;
 }
