@@ -9,15 +9,6 @@
 #include <inttypes.h>
 
 static void
-show(void *cookie, uint64_t done, uint64_t all)
-{
-	struct progress *p = cookie;
-
-	p->all = all;
-	progress_update(p, done, done >> 20);
-}
-
-static void
 print(struct cli *c, const struct check_report *r)
 {
 	char root[2 * RECORD_DIGEST + 1];
@@ -45,7 +36,7 @@ run_check(struct cli *c, struct weir_err *err)
 
 	progress_init(&p, c->err_tty && !c->json, "MiB", 0);
 	if (rc == 0)
-		rc = store_check(s, &report, show, &p, err);
+		rc = store_check(s, &report, progress_bytes, &p, err);
 	progress_end(&p);
 	if (rc == 0)
 		print(c, &report);

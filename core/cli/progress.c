@@ -80,6 +80,15 @@ progress_update(struct progress *p, uint64_t done, uint64_t count)
 }
 
 void
+progress_bytes(void *cookie, uint64_t done, uint64_t all)
+{
+	struct progress *p = cookie;
+
+	p->all = all;
+	progress_update(p, done, done >> 20);
+}
+
+void
 progress_end(struct progress *p)
 {
 	if (!p->on_screen)

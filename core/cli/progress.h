@@ -23,6 +23,8 @@ void progress_init(struct progress *p, bool shown, const char *what,
 		   uint64_t all);
 /* done bytes of all, count of what. */
 void progress_update(struct progress *p, uint64_t done, uint64_t count);
+/* The same for one that counts MiB; cookie is the struct progress. */
+void progress_bytes(void *cookie, uint64_t done, uint64_t all);
 void progress_end(struct progress *p); /* takes the line away */
 
 /* The line, without colour or control characters: for progress_update. */

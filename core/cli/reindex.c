@@ -9,15 +9,6 @@
 #include <inttypes.h>
 
 static void
-show(void *cookie, uint64_t done, uint64_t all)
-{
-	struct progress *p = cookie;
-
-	p->all = all;
-	progress_update(p, done, done >> 20);
-}
-
-static void
 print(struct cli *c, const struct reindex_report *r, int64_t us)
 {
 	uint64_t rate = us > 0 ? r->records * 1000000 / (uint64_t)us : 0;
@@ -38,7 +29,7 @@ run_reindex(struct cli *c, struct weir_err *err)
 	struct progress p;
 	struct store_options o = {
 		.flags = STORE_WRITE | (heads ? 0 : STORE_REINDEX),
-		.index_progress = show,
+		.index_progress = progress_bytes,
 		.index_cookie = &p,
 	};
 	struct store *s = NULL;
@@ -50,7 +41,7 @@ run_reindex(struct cli *c, struct weir_err *err)
 	if (rc == 0)
 		rc = store_open(&s, dir, &o, err);
 	if (rc == 0)
-		rc = store_reindex(s, &report, heads, show, &p, err);
+		rc = store_reindex(s, &report, heads, progress_bytes, &p, err);
 	progress_end(&p);
 	if (rc == 0)
 		print(c, &report, clock_monotonic() - from);

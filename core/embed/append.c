@@ -88,21 +88,30 @@ embed_commit(struct weir *w, struct weir_receipt *receipts,
 	return rc;
 }
 
+/* near when there is one event only; else the caller's to free, or NULL. */
+static struct record_draft *
+drafts_of(struct record_draft *near, const struct weir_event *events, size_t n)
+{
+	struct record_draft *drafts =
+		n > 1 ? mem_resize(NULL, n * sizeof(*drafts)) : near;
+
+	for (size_t i = 0; drafts && i < n; i++)
+		draft_of(&drafts[i], &events[i]);
+	return drafts;
+}
+
 EXPORT int
 weir_commit(struct weir *w, struct weir_receipt *receipts,
 	    const struct weir_event *events, size_t n, struct weir_err *err)
 {
-	struct record_draft near, *drafts = &near;
+	struct record_draft near, *drafts;
 	int rc = embed_check_append(w, n, err);
 
 	if (rc != 0)
 		return rc;
-	if (n > 1)
-		drafts = mem_resize(NULL, n * sizeof(*drafts));
+	drafts = drafts_of(&near, events, n);
 	if (!drafts)
 		return err_nomem(err);
-	for (size_t i = 0; i < n; i++)
-		draft_of(&drafts[i], &events[i]);
 	rc = embed_commit(w, receipts, drafts, n, err);
 	if (drafts != &near)
 		mem_free(drafts);
@@ -309,17 +318,14 @@ weir_submit(struct weir *w, const struct weir_event *events, size_t n,
 	    int flags, weir_done *done, void *cookie, struct weir_err *err)
 {
 	struct embed_answer to = {done, cookie};
-	struct record_draft near, *drafts = &near;
+	struct record_draft near, *drafts;
 	int rc = embed_check_append(w, n, err);
 
 	if (rc != 0)
 		return rc;
-	if (n > 1)
-		drafts = mem_resize(NULL, n * sizeof(*drafts));
+	drafts = drafts_of(&near, events, n);
 	if (!drafts)
 		return err_nomem(err);
-	for (size_t i = 0; i < n; i++)
-		draft_of(&drafts[i], &events[i]);
 	rc = embed_submit(w, drafts, n, flags, &to, err);
 	if (drafts != &near)
 		mem_free(drafts);

@@ -220,19 +220,6 @@ run(struct check *c, uint64_t last, struct weir_err *err)
 	return check_index(c, err);
 }
 
-/* Bytes of the journal up to a position. */
-static uint64_t
-bytes_to(struct store *s, uint64_t position)
-{
-	uint64_t n = position_offset(position);
-	const struct segment *seg = NULL;
-
-	for (uint64_t i = 1; i < position_segment(position); i++)
-		if (journal_used(&s->journal, &seg, i, NULL) == 0)
-			n += seg->size;
-	return n;
-}
-
 int
 store_check(struct store *s, struct check_report *out,
 	    void (*progress)(void *cookie, uint64_t done, uint64_t all),
@@ -251,7 +238,7 @@ store_check(struct store *s, struct check_report *out,
 	c->limit = s->end;
 	last = s->last;
 	pthread_mutex_unlock(&s->mu);
-	c->all = bytes_to(s, c->limit);
+	c->all = journal_bytes(&s->journal, c->limit);
 	tail_init(&c->tail);
 	c->tail.frontier_from = UINT64_MAX;
 	journal_init(&c->journal, s->folder, s->id);

@@ -106,7 +106,6 @@ struct told {
 	void (*fn)(void *cookie, uint64_t done, uint64_t all);
 	void *cookie;
 };
-uint64_t reindex_bytes(struct store *s, uint64_t position);
 void reindex_tell(void *told, uint64_t position);
 
 /* ---- watch.c ------------------------------------------------------------ */

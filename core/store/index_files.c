@@ -252,6 +252,19 @@ say(const struct weir_err *err, bool writing)
 		     : "the journal is read without it");
 }
 
+/* Takes another environment in place of the one there is. */
+static void
+take_env(struct index *x, struct index_env *e, uint64_t number,
+	 const char path[4200])
+{
+	pthread_mutex_lock(&x->mu);
+	close_env(x);
+	x->env = e;
+	x->number = number;
+	memcpy(x->path, path, 4200);
+	pthread_mutex_unlock(&x->mu);
+}
+
 static int
 open_number(struct index *x, uint64_t number, struct weir_err *err)
 {
@@ -266,12 +279,7 @@ open_number(struct index *x, uint64_t number, struct weir_err *err)
 	rc = index_env_get(&e, path, false, err);
 	if (rc != 0)
 		return rc;
-	pthread_mutex_lock(&x->mu);
-	close_env(x);
-	x->env = e;
-	x->number = number;
-	memcpy(x->path, path, sizeof(path));
-	pthread_mutex_unlock(&x->mu);
+	take_env(x, e, number, path);
 	return 0;
 }
 
@@ -347,12 +355,7 @@ index_create(struct index *x, struct weir_err *err)
 		remove_others(x, number - 1);
 		return rc;
 	}
-	pthread_mutex_lock(&x->mu);
-	close_env(x);
-	x->env = e;
-	x->number = number;
-	memcpy(x->path, path, sizeof(path));
-	pthread_mutex_unlock(&x->mu);
+	take_env(x, e, number, path);
 	remove_others(x, number);
 	return 0;
 }

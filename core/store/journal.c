@@ -53,6 +53,18 @@ journal_size(const struct journal *j, uint64_t number)
 	return size < j->max_bytes ? size : j->max_bytes;
 }
 
+uint64_t
+journal_bytes(struct journal *j, uint64_t position)
+{
+	uint64_t n = position_offset(position);
+	const struct segment *seg = NULL;
+
+	for (uint64_t i = 1; i < position_segment(position); i++)
+		if (journal_used(j, &seg, i, NULL) == 0)
+			n += seg->size;
+	return n;
+}
+
 int
 journal_damage(const struct journal *j, struct weir_err *err,
 	       uint64_t position, const char *why)

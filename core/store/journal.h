@@ -47,6 +47,9 @@ int journal_map(struct journal *j, const uint8_t **p, uint64_t *n,
 /* The usual size of a segment's file. */
 uint64_t journal_size(const struct journal *j, uint64_t number);
 
+/* Bytes of the journal up to a position. */
+uint64_t journal_bytes(struct journal *j, uint64_t position);
+
 /* Fills err for a damaged place; err->offset is the byte in the file. */
 int journal_damage(const struct journal *j, struct weir_err *err,
 		   uint64_t position, const char *why);

@@ -599,7 +599,7 @@ begin_indexer(struct recovery *r, struct index_meta *m, bool *have,
 	    || (bytes_between(s, from, to) < s->index_most
 		&& (r->o->flags & STORE_REINDEX) == 0))
 		return 0;
-	t.all = reindex_bytes(s, to);
+	t.all = journal_bytes(&s->journal, to);
 	rc = indexer_run(s->indexer, &s->reindexed, to, reindex_tell, &t, &why);
 	if (rc != 0)
 		diag(DIAG_WARN, "index", "the index could not be built: %s",

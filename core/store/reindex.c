@@ -5,25 +5,14 @@
 #include "store/impl.h"
 #include "store/indexer.h"
 
-uint64_t
-reindex_bytes(struct store *s, uint64_t position)
-{
-	uint64_t n = position_offset(position);
-	const struct segment *seg = NULL;
-
-	for (uint64_t i = 1; i < position_segment(position); i++)
-		if (journal_used(&s->journal, &seg, i, NULL) == 0)
-			n += seg->size;
-	return n;
-}
-
 void
 reindex_tell(void *told, uint64_t position)
 {
 	const struct told *t = told;
 
 	if (t->fn != NULL)
-		t->fn(t->cookie, reindex_bytes(t->s, position), t->all);
+		t->fn(t->cookie, journal_bytes(&t->s->journal, position),
+		      t->all);
 }
 
 int
@@ -42,7 +31,7 @@ store_reindex(struct store *s, struct reindex_report *out, bool heads_only,
 		rc = err_set(err, WEIR_EUSAGE,
 			     "%s is not open for writing with an index",
 			     s->dir);
-	t.all = reindex_bytes(s, end);
+	t.all = journal_bytes(&s->journal, end);
 	if (rc == 0 && heads_only && index_is_open(s->index))
 		rc = indexer_run_heads(s->indexer, &records, reindex_tell, &t,
 				       err);
