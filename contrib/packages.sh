@@ -5,7 +5,7 @@
 
 BUILD_PACKAGES="autoconf automake libtool pkg-config gcc make libc6-dev
 libssl-dev libcjson-dev libinih-dev liblmdb-dev libsqlite3-dev libpq-dev
-libcurl4-openssl-dev"
+libcurl4-openssl-dev libuv1-dev libmicrohttpd-dev"
 
 say() {
 	printf '== %s\n' "$*"

@@ -6,6 +6,7 @@ core_libcli_la_SOURCES = \
 	core/cli/aggregate.h \
 	core/cli/apply.c \
 	core/cli/basics.c \
+	core/cli/call.h \
 	core/cli/check.c \
 	core/cli/cli.c \
 	core/cli/cli.h \
@@ -46,7 +47,8 @@ core_libcli_la_SOURCES = \
 	core/cli/tail.c
 bin_PROGRAMS += weir
 weir_CPPFLAGS = $(CORE_CPPFLAGS)
-weir_LDADD = core/libcli.la core/libcore.la $(CORE_LIBS)
+weir_LDADD = core/libcli.la core/libserver.la core/libcore.la \
+	$(SERVER_LIBS) $(CORE_LIBS)
 weir_SOURCES = core/cli/weir.c
 
 dist_man_MANS += man/weir.1

@@ -13,4 +13,5 @@ core_libcore_la_SOURCES += \
 	core/model/hash.h \
 	core/model/inifile.c \
 	core/model/inifile.h \
-	core/model/mapping.c
+	core/model/mapping.c \
+	core/model/policy.h

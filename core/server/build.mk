@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: MIT
+# Linked by the program alone: libweir has no server in it.
+noinst_LTLIBRARIES += core/libserver.la
+core_libserver_la_CPPFLAGS = $(CORE_CPPFLAGS) $(UV_CFLAGS) $(MHD_CFLAGS)
+SERVER_LIBS = $(UV_LIBS) $(MHD_LIBS)
+core_libserver_la_SOURCES = \
+	core/server/api.h \
+	core/server/api_int.h \
+	core/server/api_problem.c \
+	core/server/feed.h \
+	core/server/http.h \
+	core/server/server.h \
+	core/server/text.h

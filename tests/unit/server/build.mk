@@ -1,0 +1,5 @@
+# SPDX-License-Identifier: MIT
+if HAVE_CMOCKA
+SERVER_TEST_CPPFLAGS = $(TEST_CPPFLAGS) $(UV_CFLAGS) $(MHD_CFLAGS)
+SERVER_TEST_LIBS = core/libserver.la $(SERVER_LIBS) $(TEST_LIBS)
+endif
