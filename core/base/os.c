@@ -134,6 +134,55 @@ real_memfd(const char *name)
 	return memfd_create(name, MFD_CLOEXEC);
 }
 
+static int
+real_pidfd(pid_t pid)
+{
+	return (int)syscall(SYS_pidfd_open, pid, 0); /* close-on-exec */
+}
+
+static int
+real_pidfd_kill(int pidfd, int sig)
+{
+	return (int)syscall(SYS_pidfd_send_signal, pidfd, sig, NULL, 0);
+}
+
+static int
+real_socket(int domain, int type, int protocol)
+{
+	return socket(domain, type | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol);
+}
+
+static int
+real_bind(int fd, const struct sockaddr *to, socklen_t n)
+{
+	return bind(fd, to, n);
+}
+
+static int
+real_connect(int fd, const struct sockaddr *to, socklen_t n)
+{
+	return connect(fd, to, n);
+}
+
+static int
+real_getsockname(int fd, struct sockaddr *out, socklen_t *n)
+{
+	return getsockname(fd, out, n);
+}
+
+static ssize_t
+real_sendto(int fd, const void *buf, size_t n, const struct sockaddr *to,
+	    socklen_t to_len)
+{
+	return sendto(fd, buf, n, MSG_NOSIGNAL, to, to_len);
+}
+
+static int
+real_dup(int fd)
+{
+	return fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+}
+
 /* ---- starting a program: between fork and execve only calls that a signal
  * handler may make ---- */
 
@@ -273,6 +322,19 @@ static const struct os real = {
 	.waitpid = waitpid,
 	.kill = kill,
 	.memfd = real_memfd,
+	.setsid = setsid,
+	.chmod = fchmod,
+	.pidfd = real_pidfd,
+	.pidfd_kill = real_pidfd_kill,
+	.socket = real_socket,
+	.bind = real_bind,
+	.listen = listen,
+	.connect = real_connect,
+	.getsockname = real_getsockname,
+	.setsockopt = setsockopt,
+	.getsockopt = getsockopt,
+	.sendto = real_sendto,
+	.dup = real_dup,
 };
 
 static const struct os *current = &real;

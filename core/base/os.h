@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <time.h>
@@ -73,6 +74,26 @@ struct os {
 	pid_t (*waitpid)(pid_t pid, int *status, int options);
 	int (*kill)(pid_t pid, int sig);
 	int (*memfd)(const char *name); /* memfd_create, CLOEXEC */
+	pid_t (*setsid)(void);
+	int (*chmod)(int fd, mode_t mode); /* fchmod; a socket's before bind */
+	/* A process by a descriptor, which no other process ever takes over
+	 * (pidfd_open, pidfd_send_signal). */
+	int (*pidfd)(pid_t pid);
+	int (*pidfd_kill)(int pidfd, int sig);
+	int (*socket)(int domain, int type,
+		      int protocol); /* adds CLOEXEC and NONBLOCK */
+	int (*bind)(int fd, const struct sockaddr *to, socklen_t n);
+	int (*listen)(int fd, int backlog);
+	int (*connect)(int fd, const struct sockaddr *to, socklen_t n);
+	int (*getsockname)(int fd, struct sockaddr *out, socklen_t *n);
+	int (*setsockopt)(int fd, int level, int name, const void *value,
+			  socklen_t n);
+	int (*getsockopt)(int fd, int level, int name, void *value,
+			  socklen_t *n);
+	/* one datagram */
+	ssize_t (*sendto)(int fd, const void *buf, size_t n,
+			  const struct sockaddr *to, socklen_t to_len);
+	int (*dup)(int fd); /* CLOEXEC */
 };
 
 /* For a program, first of all: puts something in the place of a standard

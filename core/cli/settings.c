@@ -163,7 +163,12 @@ run_config(struct cli *c, struct weir_err *err)
 }
 
 static const struct cli_option config_options[] = {
+	{"host", 0, "ADDRESS", 0, "what the HTTP server listens on"},
 	{"port", 0, "N", 0, "port of the HTTP server"},
+	{"drain-timeout", 0, "TIME", 0,
+	 "how long a stopping server waits for requests and sinks"},
+	{"text-host", 0, "ADDRESS", 0, "what the text protocol listens on"},
+	{"text-port", 0, "N", 0, "port of the text protocol"},
 	{"list-page-size", 0, "N", 0, "aggregates that one listing shows"},
 	{"page-limit", 0, "N", 0, "the most that one listing may ask for"},
 	{"event-page-limit", 0, "N", 0, "the same as --page-limit"},

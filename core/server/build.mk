@@ -9,5 +9,11 @@ core_libserver_la_SOURCES = \
 	core/server/api_problem.c \
 	core/server/feed.h \
 	core/server/http.h \
+	core/server/listen.c \
+	core/server/listen.h \
+	core/server/notify.c \
+	core/server/notify.h \
+	core/server/pidfile.c \
+	core/server/pidfile.h \
 	core/server/server.h \
 	core/server/text.h
