@@ -121,6 +121,7 @@ cli_open_write(struct cli *c, struct store **out, struct weir_err *err)
 
 	if (rc == 0) {
 		o.heads_bytes = config_u64(c->config, "heads_memory");
+		o.index_after_bytes = config_u64(c->config, "index_after");
 		rc = store_open(out, dir, &o, err);
 	}
 	if (rc == 0 && store_cut_bytes(*out, &kept) > 0)

@@ -176,6 +176,8 @@ static const struct cli_option config_options[] = {
 	 "memory for the state cache of each sink (K, M, G)"},
 	{"heads-memory", 0, "BYTES", 0,
 	 "memory for the newest of each aggregate in a writer"},
+	{"index-after", 0, "BYTES", 0,
+	 "the index is brought on when so much of the journal is not in it"},
 	{"sink-wait", 0, "TIME", 0,
 	 "how long a write command delivers to sinks"},
 	{"deliver-timeout", 0, "TIME", 0,

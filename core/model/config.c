@@ -39,6 +39,9 @@ static const struct config_key keys[] = {
 	 "memory for the state cache of each sink (K, M, G)"},
 	{"heads_memory", CONFIG_BYTES, "64M", "BYTES",
 	 "memory for the newest of each aggregate in a writer (K, M, G)"},
+	{"index_after", CONFIG_BYTES, "4M", "BYTES",
+	 "the index is brought on when so much of the journal is not in it "
+	 "(K, M, G)"},
 	{"sink_wait", CONFIG_DURATION, "2s", "TIME",
 	 "how long a write command delivers to sinks (us, ms, s, m, h)"},
 	{"deliver_timeout", CONFIG_DURATION, "30s", "TIME",

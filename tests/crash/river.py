@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The store of world.py with every part in a process of its own: writers that
 come and go, a supervisor with a runner for each of six sinks, readers that
-follow, and waiters. Any of them is killed at any time; the others go on."""
+follow, and waiters. Any of them is killed at any time; the others go on. The
+index is brought on early, and memory holds few heads: a writer's indexer is at
+work when it is killed."""
 
 import collections
 import fcntl
@@ -19,6 +21,7 @@ import world
 from world import Broken
 
 WAIT = 120  # bounds, not delays
+EARLY = {"WEIR_INDEX_AFTER": "16K", "WEIR_HEADS_MEMORY": "4K"}
 
 
 def wait_for(what, why):
@@ -120,6 +123,7 @@ class River(world.World):
                 r.process.wait(WAIT)
 
     def begin(self):
+        os.environ.update(EARLY)  # of every process from here on
         self.append(spare=True)
         self.configure_sinks()
         for name, options in (
@@ -302,6 +306,11 @@ class River(world.World):
         """Everything goes on by itself to its end, and all mirrors are as they
         have to be."""
         self.verify()
+        if len(self.records) > 400 and not any(
+            name.endswith(".mdb")
+            for name in os.listdir(os.path.join(self.store, "index"))
+        ):
+            raise Broken("no index beside %d records" % len(self.records))
         for r in self.readers:
             wait_for(
                 lambda: len(r.kept) + len(r.lines()) >= len(self.records),

@@ -26,6 +26,7 @@ test_defaults(void **state)
 	assert_int_equal(config_u64(c, "page_limit"), 1000);
 	assert_int_equal(config_u64(c, "memory_threshold"), 64 << 20);
 	assert_int_equal(config_u64(c, "heads_memory"), 64 << 20);
+	assert_int_equal(config_u64(c, "index_after"), 4 << 20);
 	assert_int_equal(config_u64(c, "sink_wait"), 2000000);
 	assert_string_equal(config_get(c, "diag_level"), "warn");
 	assert_string_equal(config_from(c, "port"), "default");
