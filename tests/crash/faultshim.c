@@ -26,6 +26,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #define PATH_LEN 4096
@@ -330,6 +331,25 @@ write(int fd, const void *p, size_t n)
 		errno = ENOSPC;
 	}
 	return -1;
+}
+
+/* LMDB's. */
+ssize_t
+writev(int fd, const struct iovec *v, int n)
+{
+	ssize_t (*fn)(int, const struct iovec *, int);
+
+	*(void **)&fn = real("writev");
+	return fails_fd(WRITE, 1, fd) ? -1 : fn(fd, v, n);
+}
+
+ssize_t
+pwritev(int fd, const struct iovec *v, int n, off_t at)
+{
+	ssize_t (*fn)(int, const struct iovec *, int, off_t);
+
+	*(void **)&fn = real("pwritev");
+	return fails_fd(WRITE, 1, fd) ? -1 : fn(fd, v, n, at);
 }
 
 int

@@ -176,12 +176,15 @@ class River(world.World):
             return []
 
     def gone(self, pids):
-        """After the supervisor's end: no child, no lock."""
+        """After the supervisor's end: no child, no lock. They end with it,
+        but a moment later."""
         wait_for(lambda: not any(map(is_running, pids)), "runners end")
         for name in self.sinks:
             lock = os.path.join(self.store, "sinks", name, "lock")
-            if os.path.exists(lock) and is_locked(lock):
-                raise Broken("the lock of sink %s is still held" % name)
+            wait_for(
+                lambda: not os.path.exists(lock) or not is_locked(lock),
+                "the lock of sink %s is free" % name,
+            )
 
     def supervisor_ended(self):
         """The shim may have found the supervisor itself."""

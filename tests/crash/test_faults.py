@@ -36,6 +36,10 @@ class Wrong(AssertionError):
     pass
 
 
+# An index is begun early, and memory holds few heads.
+INDEXED = {"WEIR_INDEX_AFTER": "16K", "WEIR_HEADS_MEMORY": "4K"}
+
+
 def environment():
     env = {k: v for k, v in os.environ.items() if k not in ("WEIR_DATA_DIR",)}
     env["NO_COLOR"] = "1"
@@ -412,6 +416,21 @@ def test_import_over_segments(place):
     Case(
         place, ["import", place.lines, "--batch", "4"],
         [EVENT_ID % i for i in range(3, 43)],
+    ).sweep()
+
+
+def test_import_with_an_index(place, monkeypatch):
+    """LMDB's calls fail, too: whatever becomes of the index, nothing of the
+    journal is lost, and the next command goes on."""
+    for name, value in INDEXED.items():
+        monkeypatch.setenv(name, value)
+    place.write_lines(200)
+    place.weir("import", place.lines)
+    assert os.listdir(os.path.join(place.store, "index"))
+    place.write_lines(200, first=200)
+    Case(
+        place, ["import", place.lines, "--batch", "40"],
+        [EVENT_ID % i for i in range(200, 400)],
     ).sweep()
 
 
