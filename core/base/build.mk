@@ -10,6 +10,11 @@ core_libcore_la_SOURCES = \
 	core/base/crc32c.c \
 	core/base/diag.c \
 	core/base/diag.h \
+	core/base/diag_form.c \
+	core/base/diag_int.h \
+	core/base/diag_out.c \
+	core/base/diag_rate.c \
+	core/base/diag_setup.c \
 	core/base/digest.c \
 	core/base/digest.h \
 	core/base/err.c \

@@ -1,124 +1,172 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A message is put together first and handed to the kernel in one write, so
- * that no lock is needed and lines of threads and processes do not mix. What
- * the kernel does not take is lost: there is nowhere to complain.
+ * A message is put together first and handed to the kernel in one call, so
+ * that lines of threads and processes do not mix.
  */
-#include "base/diag.h"
+#include "base/diag_int.h"
 
 #include "base/buf.h"
 #include "base/clock.h"
-#include "base/os.h"
+#include "base/json.h"
 #include "base/str.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
-#define TEXT_MAX     4096u
-#define HEAD_MAX     40u /* a time, a level, spaces */
-#define LINE_LEN_MAX (4u * WEIR_PAYLOAD_MAX + TEXT_MAX)
+#define EMIT_HEAD_MAX (DIAG_HEAD_MAX + 40u) /* and a time and a level */
+#define EMIT_MAX      (4u * WEIR_PAYLOAD_MAX + DIAG_TEXT_MAX)
 
-static const char *const names[] = {"error", "warn", "info", "debug", "trace"};
-static _Atomic int wanted = DIAG_WARN;
-static int out_fd = STDERR_FILENO;
+static _Thread_local char request[DIAG_REQUEST_MAX];
 
 void
-diag_set_level(enum diag_level level)
+diag_request(const char *id)
 {
-	atomic_store_explicit(&wanted, (int)level, memory_order_relaxed);
-}
-
-void
-diag_set_fd(int fd)
-{
-	out_fd = fd;
-}
-
-bool
-diag_wants(enum diag_level level)
-{
-	return (int)level <=
-	       atomic_load_explicit(&wanted, memory_order_relaxed);
+	if (id == NULL)
+		request[0] = '\0';
+	else
+		str_show(request, sizeof(request), str_of(id));
 }
 
 static void
-write_out(const char *p, size_t n)
+say(enum diag_level level, const char *area, const char *text)
+{
+	struct diag_way way;
+	struct diag_message m = {level, area, text, request};
+	char line[DIAG_LINE_MAX];
+
+	diag_now(&way);
+	diag_out(&way, line, diag_form(line, &way, &m));
+}
+
+static void
+say_left(bool all)
+{
+	struct diag_left left;
+	char text[256], keep[DIAG_REQUEST_MAX];
+
+	while (diag_rate_left(&left, all)) {
+		snprintf(text, sizeof(text),
+			 "%" PRIu64 " more like this were left out: %s", left.n,
+			 left.like);
+		memcpy(keep, request, sizeof(keep));
+		request[0] = '\0';
+		say(left.level, left.area, text);
+		memcpy(request, keep, sizeof(keep));
+	}
+}
+
+void
+diag_flush(void)
 {
 	int keep = errno;
 
-	while (n > 0) {
-		ssize_t put = os()->write(out_fd, p, n);
-		if (put < 0 && errno == EINTR)
-			continue;
-		if (put <= 0)
-			break;
-		p += put;
-		n -= (size_t)put;
-	}
+	say_left(true);
 	errno = keep;
 }
 
 void
 diag(enum diag_level level, const char *area, const char *fmt, ...)
 {
-	char text[TEXT_MAX + 8]; /* longer, so that show sees the cut */
-	char shown[TEXT_MAX];
-	char line[TEXT_MAX + 128];
+	char text[DIAG_TEXT_MAX + 8]; /* longer, so that show sees the cut */
+	char shown[DIAG_TEXT_MAX];
+	char name[DIAG_AREA_MAX];
+	unsigned per_span;
+	int n, keep = errno;
 	va_list ap;
 
-	if (!diag_wants(level))
+	if (!diag_wants(level) || !diag_shows(&per_span, level, area))
 		return;
 	va_start(ap, fmt);
-	int n = vsnprintf(text, sizeof text, fmt, ap);
+	n = vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	if (n < 0)
-		return;
-	str_show(shown, sizeof shown, str_of(text));
-	n = snprintf(line, sizeof line, "weir: %s: %.64s: %s\n", names[level],
-		     area, shown);
-	if (n > 0)
-		write_out(line, (size_t)n);
+	if (n >= 0) {
+		str_show(shown, sizeof(shown), str_of(text));
+		str_show(name, sizeof(name), str_of(area));
+		say_left(false);
+		if (diag_rate_take(per_span, level, name, fmt, shown))
+			say(level, name, shown);
+	}
+	errno = keep;
 }
 
-/* "TIME LEVEL ", at most HEAD_MAX bytes without a NUL. */
-static size_t
-put_head(char *out, enum diag_level level)
-{
-	size_t n = strlen(names[level]);
+/* ---- lines of the log sink ----------------------------------------------- */
 
-	clock_text(out, clock_now());
-	out[27] = ' ';
-	memcpy(out + 28, names[level], n);
-	out[28 + n] = ' ';
-	return 29 + n;
+/* What stands before a line, without a NUL. */
+static size_t
+put_head(char out[EMIT_HEAD_MAX], const struct diag_way *way,
+	 enum diag_level level)
+{
+	size_t n = strlen(diag_names[level]);
+	size_t at = diag_form_head(out, way, level);
+
+	clock_text(out + at, clock_now());
+	out[at + 27] = ' ';
+	memcpy(out + at + 28, diag_names[level], n);
+	out[at + 28 + n] = ' ';
+	return at + 29 + n;
+}
+
+static void
+emit_json(const struct diag_way *way, enum diag_level level, const char *area,
+	  struct weir_str text)
+{
+	char head[DIAG_HEAD_MAX], time[28];
+	struct buf line, shown;
+
+	buf_init(&line, EMIT_MAX);
+	buf_init(&shown, EMIT_MAX);
+	clock_text(time, clock_now());
+	buf_add(&line, head, diag_form_head(head, way, level));
+	buf_printf(&line, "{\"time\":\"%s\",\"level\":\"%s\",\"area\":", time,
+		   diag_names[level]);
+	json_put_string(&line, str_of(area));
+	buf_puts(&line, ",\"message\":");
+	if (buf_reserve(&shown, 4 * text.len + 1) == 0) {
+		str_show(shown.data, shown.cap, text);
+		json_put_string(&line, str_of(shown.data));
+	} else {
+		line.failed = true;
+	}
+	if (buf_puts(&line, "}\n") == 0 && !line.failed)
+		diag_out(way, line.data, line.len);
+	else
+		say(level, area, "a line of the log sink is lost: no memory");
+	buf_fini(&line);
+	buf_fini(&shown);
 }
 
 void
-diag_emit(enum diag_level level, struct weir_str text)
+diag_emit(enum diag_level level, const char *area, struct weir_str text)
 {
 	struct buf line;
-	char head[HEAD_MAX];
-	char shown[TEXT_MAX];
-	size_t n = put_head(head, level);
+	char head[EMIT_HEAD_MAX];
+	char shown[DIAG_TEXT_MAX];
+	struct diag_way way;
+	size_t n;
 
-	buf_init(&line, LINE_LEN_MAX);
+	diag_now(&way);
+	if (way.json) {
+		emit_json(&way, level, area, text);
+		return;
+	}
+	n = put_head(head, &way, level);
+	buf_init(&line, EMIT_MAX);
 	buf_add(&line, head, n);
 	if (buf_reserve(&line, 4 * text.len + 2) == 0) {
 		str_show(line.data + n, line.cap - n, text);
 		line.len = n + strlen(line.data + n);
 		buf_putc(&line, '\n');
-		write_out(line.data, line.len);
+		diag_out(&way, line.data, line.len);
 	} else {
 		/* No memory, or too long: as much as there is room for. */
 		memcpy(shown, head, n);
-		str_show(shown + n, sizeof shown - n - 1, text);
+		str_show(shown + n, sizeof(shown) - n - 1, text);
 		size_t len = strlen(shown);
 		shown[len] = '\n';
-		write_out(shown, len + 1);
+		diag_out(&way, shown, len + 1);
 	}
 	buf_fini(&line);
 }
@@ -126,8 +174,12 @@ diag_emit(enum diag_level level, struct weir_str text)
 void
 diag_lines_flush(struct diag_lines *l)
 {
-	if (l->len != 0)
-		write_out(l->text, l->len);
+	struct diag_way way;
+
+	if (l->len == 0)
+		return;
+	diag_now(&way);
+	diag_out(&way, l->text, l->len);
 	l->len = 0;
 }
 
@@ -146,32 +198,23 @@ is_plain(struct weir_str s)
 }
 
 void
-diag_lines_add(struct diag_lines *l, enum diag_level level,
+diag_lines_add(struct diag_lines *l, enum diag_level level, const char *area,
 	       struct weir_str line)
 {
-	size_t most = sizeof(l->text) - HEAD_MAX - 1;
+	size_t most = sizeof(l->text) - EMIT_HEAD_MAX - 1;
+	struct diag_way way;
 
-	if (line.len > most || !is_plain(line)) {
+	diag_now(&way);
+	if (line.len > most || way.json || way.target == DIAG_SYSLOG ||
+	    !is_plain(line)) {
 		diag_lines_flush(l);
-		diag_emit(level, line);
+		diag_emit(level, area, line);
 		return;
 	}
 	if (l->len > most - line.len)
 		diag_lines_flush(l);
-	l->len += put_head(l->text + l->len, level);
+	l->len += put_head(l->text + l->len, &way, level);
 	memcpy(l->text + l->len, line.data, line.len);
 	l->len += line.len;
 	l->text[l->len++] = '\n';
-}
-
-int
-diag_level_parse(enum diag_level *out, const char *s)
-{
-	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-		if (strcmp(s, names[i]) != 0)
-			continue;
-		*out = (enum diag_level)i;
-		return 0;
-	}
-	return -1;
 }

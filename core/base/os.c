@@ -183,6 +183,12 @@ real_dup(int fd)
 	return fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
 }
 
+static int
+real_dup_over(int from, int to)
+{
+	return dup3(from, to, O_CLOEXEC);
+}
+
 /* ---- starting a program: between fork and execve only calls that a signal
  * handler may make ---- */
 
@@ -335,6 +341,7 @@ static const struct os real = {
 	.getsockopt = getsockopt,
 	.sendto = real_sendto,
 	.dup = real_dup,
+	.dup_over = real_dup_over,
 };
 
 static const struct os *current = &real;

@@ -94,6 +94,7 @@ struct os {
 	ssize_t (*sendto)(int fd, const void *buf, size_t n,
 			  const struct sockaddr *to, socklen_t to_len);
 	int (*dup)(int fd); /* CLOEXEC */
+	int (*dup_over)(int from, int to); /* dup3, CLOEXEC */
 };
 
 /* For a program, first of all: puts something in the place of a standard

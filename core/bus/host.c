@@ -198,7 +198,7 @@ host_emit(void *cookie, int level, const char *line, size_t len)
 {
 	struct host *h = cookie;
 
-	diag_lines_add(&h->lines, level_of(level),
+	diag_lines_add(&h->lines, level_of(level), h->sink,
 		       (struct weir_str){line, len});
 }
 

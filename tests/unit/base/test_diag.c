@@ -130,20 +130,20 @@ test_emit(void **state)
 
 	(void)state;
 	diag_set_level(DIAG_ERROR);
-	diag_emit(DIAG_INFO, STR("aggregate=a\tid=\xff"));
+	diag_emit(DIAG_INFO, "log", STR("aggregate=a\tid=\xff"));
 	assert_string_equal(
 		written,
 		"1970-01-01T00:00:00.000000Z info aggregate=a\\tid=\\xFF\n");
 	forget();
 	/* a whole payload of control characters comes whole, in one write */
 	memset(text, 1, sizeof text);
-	diag_emit(DIAG_INFO, (struct weir_str){text, sizeof text});
+	diag_emit(DIAG_INFO, "log", (struct weir_str){text, sizeof text});
 	assert_int_equal(writes, 1);
 	assert_int_equal(written_len, 27 + 6 + 4 * sizeof text + 1);
 	forget();
 	table.realloc = no_memory;
 	os_set(&table);
-	diag_emit(DIAG_INFO, (struct weir_str){text, sizeof text});
+	diag_emit(DIAG_INFO, "log", (struct weir_str){text, sizeof text});
 	assert_int_equal(writes, 1);
 	assert_true(written_len > 4000 && written_len < 4200);
 	assert_int_equal(written[written_len - 1], '\n');
@@ -163,13 +163,13 @@ test_lines(void **state)
 		snprintf(text, sizeof(text), "line %d %.*s", i, i % 60,
 			 "0123456789012345678901234567890123456789012345678901"
 			 "23456789");
-		diag_lines_add(&lines, DIAG_WARN, str_of(text));
+		diag_lines_add(&lines, DIAG_WARN, "log", str_of(text));
 	}
 	assert_in_range(writes, 1, 3);
-	diag_lines_add(&lines, DIAG_INFO, STR("not \x01 plain"));
-	diag_lines_add(&lines, DIAG_INFO,
+	diag_lines_add(&lines, DIAG_INFO, "log", STR("not \x01 plain"));
+	diag_lines_add(&lines, DIAG_INFO, "log",
 		       (struct weir_str){long_line, sizeof(long_line)});
-	diag_lines_add(&lines, DIAG_INFO, STR("last"));
+	diag_lines_add(&lines, DIAG_INFO, "log", STR("last"));
 	assert_null(strstr(written, "last"));
 	diag_lines_flush(&lines);
 	diag_lines_flush(&lines);
