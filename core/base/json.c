@@ -26,7 +26,7 @@
 
 #define FEW	    16u
 #define FIRST_SLOTS 256u
-#define DEPTH_ROOM  (WEIR_DEPTH_MAX + 1)
+#define DEPTH_ROOM  (WEIR_DEPTH_MAX + 2)
 #define TEXT_MAX    ((size_t)1 << 30)
 
 struct key {

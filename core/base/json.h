@@ -22,8 +22,8 @@ struct buf;
 int json_check(struct weir_str text, struct weir_str *value, const char *what,
 	       struct weir_err *err);
 
-/* The same with a nesting of its own, at most WEIR_DEPTH_MAX + 1: for an object
- * that holds a payload. */
+/* The same with a nesting of its own, at most WEIR_DEPTH_MAX + 2: for an object
+ * that holds a payload, and an array of these. */
 int json_check_depth(struct weir_str text, struct weir_str *value,
 		     unsigned depth, const char *what, struct weir_err *err);
 

@@ -445,12 +445,14 @@ unknown_member(struct weir_str key, enum shape shape, struct weir_err *err)
 	for (size_t i = 0; i < NMEMBERS; i++) {
 		if ((members[i].shapes & (unsigned)shape) != 0)
 			names[n++] = members[i].name;
-		else if (shape == BODY && json_string_is(key, members[i].name))
+		else if (shape == BODY && members[i].take != take_metadata &&
+			 json_string_is(key, members[i].name))
 			return err_set(err, WEIR_EINPUT,
 				       "\"%s\" belongs to an EventRecord, "
 				       "which has \"metadata\"",
 				       members[i].name);
-		else if (json_string_is(key, members[i].name))
+		else if (shape != BODY &&
+			 json_string_is(key, members[i].name))
 			return err_set(err, WEIR_EINPUT,
 				       "\"%s\" does not belong there in an "
 				       "EventRecord",
@@ -602,26 +604,57 @@ check_complete(const struct draft *d, struct weir_err *err)
 	return 0;
 }
 
-int
-draft_parse(struct draft *d, struct weir_str text, struct weir_err *err)
+static int
+take_object(struct draft *d, struct weir_str object, enum shape shape,
+	    struct weir_err *err)
 {
-	struct weir_str object, metadata;
-	int rc;
+	int rc = take_members(d, object, shape, err);
 
-	/* one level more than a payload may have, which stands in the object */
-	rc = json_check_depth(text, &object, WEIR_DEPTH_MAX + 1, "record", err);
-	if (rc != 0)
-		return rc;
-	if (json_kind(object) != WEIR_OBJECT)
-		return want("a record", "a JSON object", err);
-	rc = take_members(
-		d, object,
-		json_get(object, "metadata", &metadata) ? RECORD : BODY, err);
 	if (rc == 0)
 		rc = check_complete(d, err);
 	if (rc == 0)
 		rc = settle_payload(d, err);
 	return rc;
+}
+
+/* Checks that the text is one object. One level more than a payload may have,
+ * which stands in it. */
+static int
+check_object(struct weir_str *object, struct weir_str text,
+	     struct weir_err *err)
+{
+	int rc = json_check_depth(text, object, WEIR_DEPTH_MAX + 1, "record",
+				  err);
+
+	if (rc == 0 && json_kind(*object) != WEIR_OBJECT)
+		rc = want("a record", "a JSON object", err);
+	return rc;
+}
+
+int
+draft_parse(struct draft *d, struct weir_str text, struct weir_err *err)
+{
+	struct weir_str object, metadata;
+	int rc = check_object(&object, text, err);
+
+	if (rc != 0)
+		return rc;
+	return take_object(
+		d, object,
+		json_get(object, "metadata", &metadata) ? RECORD : BODY, err);
+}
+
+int
+draft_parse_body(struct draft *d, struct weir_str text, bool checked,
+		 struct weir_err *err)
+{
+	int rc = 0;
+
+	if (!checked)
+		rc = check_object(&text, text, err);
+	else if (json_kind(text) != WEIR_OBJECT)
+		rc = want("a record", "a JSON object", err);
+	return rc != 0 ? rc : take_object(d, text, BODY, err);
 }
 
 int

@@ -29,6 +29,10 @@ struct record_draft *draft_record(struct draft *d);
  * version - 1 and the hash is kept to be compared: draft_hash gives it or
  * NULL. Limits and names are left to record_check. WEIR_EINPUT. */
 int draft_parse(struct draft *d, struct weir_str text, struct weir_err *err);
+/* The same for a body alone; an EventRecord is refused. With checked,
+ * json_check_depth has found text to be one value. */
+int draft_parse_body(struct draft *d, struct weir_str text, bool checked,
+		     struct weir_err *err);
 const uint8_t *draft_hash(const struct draft *d);
 
 /* Checks the hash of an EventRecord against the record as it was given, which

@@ -70,10 +70,11 @@ struct api_caller {
 };
 
 struct api_request {
-	const char *method;	/* "GET" */
+	const char *method;	/* "GET"; "HEAD" is answered like GET, body
+				 * included: who sends it leaves it out */
 	struct weir_str target; /* path and query as they came, still encoded */
 	/* A header's value by name (any case), NULL when absent. Borrowed until
-	 * api_end. */
+	 * api_end. NULL: no headers; a body is what the route takes. */
 	const char *(*header)(void *cookie, const char *name);
 	void *cookie;
 	struct api_caller caller;
@@ -108,8 +109,7 @@ struct api_answer {
 	struct weir_str body;
 	size_t nfields;
 	struct api_field {
-		const char *name;
-		char value[400];
+		const char *name, *value;
 	} field[API_FIELDS];
 	/* Not NULL: the answer goes on as a stream, read with feed_read
 	 * (feed.h) until the client goes. The call owns it. */

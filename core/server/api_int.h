@@ -8,13 +8,19 @@
  */
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include "model/policy.h"
 #include "server/api.h"
 #include "store/store.h"
 
 #define API_PARTS      5	  /* {...} of a route, at most */
+#define API_PARAMS     16	  /* of a query, at most */
+#define API_READERS    16	  /* kept for the next call */
 #define API_BODY_MAX   (9u << 20) /* one commit and what JSON adds */
 #define API_IMPORT_MAX (64u << 20)
+#define API_OUT_MAX    (256u << 20) /* of one answer */
+#define API_PAGE_BYTES (8u << 20)   /* a page is cut short behind it */
+#define API_HELD_MAX   (512u << 20) /* bodies of all calls */
 
 enum api_flag {
 	API_OPEN = 1 << 0,   /* needs no token */
@@ -44,6 +50,17 @@ struct api {
 	const struct config *_Atomic config;
 	const struct api_host *host;
 	void *host_cookie;
+	char boot[17]; /* what made request ids begin with */
+	_Atomic uint64_t calls;
+	int64_t started; /* monotonic */
+	_Atomic size_t held; /* bytes of bodies */
+	pthread_mutex_t lock; /* guards readers */
+	struct reader *readers[API_READERS];
+	size_t nreaders;
+};
+
+struct api_param {
+	struct weir_str name, value;
 };
 
 struct api_call {
@@ -51,7 +68,9 @@ struct api_call {
 	const struct api_route *route;
 	char *memory;			 /* of decoded texts below */
 	struct weir_str part[API_PARTS]; /* decoded {...} of the path */
-	struct weir_str query;		 /* still encoded */
+	struct weir_str path, query;	 /* still encoded */
+	struct api_param params[API_PARAMS];
+	size_t nparams;
 	struct api_request request;
 	struct api_caller caller;
 	struct policy_grant *grant; /* of its token; NULL: local or open */
@@ -60,17 +79,22 @@ struct api_call {
 	size_t body_max;
 	struct buf out; /* of the answer */
 	struct api_answer answer;
+	struct buf fields;	     /* their values, each with a NUL */
+	size_t field_at[API_FIELDS]; /* in it */
 	bool answered;
 
 	/* an append under way */
 	struct draft **drafts;
 	size_t ndrafts;
 	struct receipt *receipts;
+	int on_version, on_id; /* status of a conflict of version, of event_id;
+				* 0: 409 */
 	int rc;
 	struct weir_err err;
 	void (*ready)(void *cookie);
 	void *ready_cookie;
-	void *own; /* of the route; freed with mem_free */
+	void *own;		     /* of the route */
+	void (*own_free)(void *own); /* NULL: mem_free */
 };
 
 /* ---- answering ----------------------------------------------------------- */
@@ -89,28 +113,65 @@ void api_field(struct api_call *c, const char *name, const char *fmt, ...)
 
 /* ---- asking -------------------------------------------------------------- */
 
-/* A query parameter, decoded (borrowed until api_end): 1, 0 absent, or a
- * problem was answered (-1): not valid, or given twice. */
+/* A query parameter, decoded (borrowed until api_end): 1, or 0 when it is
+ * absent. One that is not valid or given twice never comes so far. */
 int api_query(struct api_call *c, struct weir_str *out, const char *name);
-/* As a whole number; *out is left when absent. */
+/* As a whole number; *out is left when absent. -1: a problem was answered. */
 int api_query_u64(struct api_call *c, uint64_t *out, const char *name);
 /* Refuses a query parameter that is not in the NULL-ended list: 0 or -1. */
 int api_query_known(struct api_call *c, const char *const *names);
 const char *api_header(struct api_call *c, const char *name);
+const struct config *api_config(struct api_call *c);
 
-/* May this caller read (append to) the aggregate? 0, or -1 after a 403. */
+/* Has the caller this scope (enum policy_scope) at all? */
+bool api_has_scope(const struct api_call *c, unsigned scope);
+/* May this caller read (append to) the aggregate? Says nothing. */
+bool api_sees(const struct api_call *c, unsigned scope, struct weir_str type,
+	      struct weir_str id);
+/* The same: 0, or -1 after a 403. A reserved aggregate is a 404 for everybody
+ * but administrators. */
 int api_may(struct api_call *c, unsigned scope, struct weir_str type,
 	    struct weir_str id);
 
 /* Sets issued_by and the token of a draft from the caller. */
 int api_actor(struct api_call *c, struct record_draft *d, struct weir_err *err);
 
-/* Commits c->drafts as one commit. API_LATER, or 0 after it was answered. */
+/* Commits c->drafts as one commit: API_LATER, and then the route's finish runs
+ * when it is durable, with receipts; a refusal is answered without it. Or 0
+ * after it was answered. */
 int api_submit(struct api_call *c);
+/* Makes room for n drafts, each new; -1 after a problem. api_end frees them. */
+int api_drafts(struct api_call *c, size_t n);
 
-/* Appends the EventRecord at a position. */
+/* ---- reading ------------------------------------------------------------- */
+
+/* A mapped reader of this thread's until it is put back; NULL: no memory, and
+ * a problem was answered. What it gave stays. */
+struct reader *api_reader(struct api_call *c);
+void api_reader_back(struct api_call *c, struct reader *r);
+
+/* Appends the EventRecord at a position, or of a view. r may be what the view
+ * was read with. */
 int api_put_record(struct api_call *c, struct buf *out, uint64_t position,
 		   struct weir_err *err);
+int api_put_view(struct buf *out, struct reader *r,
+		 const struct record_view *v, struct weir_err *err);
+
+/* Appends text percent-encoded as one path segment or query value. */
+void api_put_encoded(struct buf *out, struct weir_str text);
+
+/* ---- between api.c and its parts ----------------------------------------- */
+
+/* Finds the route: sets c->route, parts and params, or answers. */
+void api_route_find(struct api_call *c);
+/* Calls fn for each route there is until it gives something else than 0. */
+int api_route_each(int (*fn)(void *cookie, const struct api_route *r),
+		   void *cookie);
+/* Looks at who asks and what for, or answers. */
+void api_auth(struct api_call *c);
+/* Answers what was submitted. */
+void api_append_finish(struct api_call *c);
+void api_append_free(struct api_call *c);
 
 /* ---- the tables ---------------------------------------------------------- */
 

@@ -4,9 +4,17 @@ noinst_LTLIBRARIES += core/libserver.la
 core_libserver_la_CPPFLAGS = $(CORE_CPPFLAGS) $(UV_CFLAGS) $(MHD_CFLAGS)
 SERVER_LIBS = $(UV_LIBS) $(MHD_LIBS)
 core_libserver_la_SOURCES = \
+	core/server/api.c \
 	core/server/api.h \
+	core/server/api_append.c \
+	core/server/api_auth.c \
+	core/server/api_basics.c \
+	core/server/api_events.c \
 	core/server/api_int.h \
 	core/server/api_problem.c \
+	core/server/api_read.c \
+	core/server/api_reply.c \
+	core/server/api_route.c \
 	core/server/feed.h \
 	core/server/http.h \
 	core/server/listen.c \

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The life of a call.
+ *
+ * 1. A call is answered once: by what refuses it, by its route's run, or by
+ *    finish. Nothing of the answer changes after that.
+ * 2. Between a false api_run and `ready` the call belongs to the store's
+ *    thread, which writes rc, err and receipts and nothing else.
+ */
+#include "server/api_int.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/must.h"
+#include "base/os.h"
+#include "base/str.h"
+#include "store/reader.h"
+
+#define RESERVE_MOST (64u << 10) /* of a body, on the word of its sender */
+
+/* ---- all calls ----------------------------------------------------------- */
+
+int
+api_new(struct api **out, const struct api_options *o, struct weir_err *err)
+{
+	struct api *a = mem_new(sizeof(*a));
+	uint8_t boot[4];
+
+	if (a == NULL)
+		return err_nomem(err);
+	if (os()->random(boot, sizeof(boot)) != 0) {
+		mem_free(a);
+		return err_sys(err, "no random bytes");
+	}
+	str_hex(a->boot, boot, sizeof(boot));
+	a->store = o->store;
+	a->policy = o->policy;
+	a->host = o->host;
+	a->host_cookie = o->host_cookie;
+	a->started = clock_monotonic();
+	atomic_init(&a->config, o->config);
+	pthread_mutex_init(&a->lock, NULL);
+	*out = a;
+	return 0;
+}
+
+void
+api_free(struct api *a)
+{
+	if (a == NULL)
+		return;
+	while (a->nreaders > 0)
+		reader_free(a->readers[--a->nreaders]);
+	pthread_mutex_destroy(&a->lock);
+	mem_free(a);
+}
+
+void
+api_configure(struct api *a, const struct config *config)
+{
+	atomic_store(&a->config, config);
+}
+
+const struct config *
+api_config(struct api_call *c)
+{
+	return atomic_load(&c->api->config);
+}
+
+/* ---- begin --------------------------------------------------------------- */
+
+/* An id that may stand in diag lines, headers and file names. */
+static bool
+is_sane(const char *id)
+{
+	size_t n = strlen(id);
+
+	if (n == 0 || n >= sizeof(((struct api_call *)0)->id))
+		return false;
+	for (; *id != '\0'; id++) {
+		char ch = *id;
+
+		if (!((ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') ||
+		      (ch >= '0' && ch <= '9') || strchr("-_.:", ch) != NULL))
+			return false;
+	}
+	return true;
+}
+
+static void
+take_id(struct api_call *c)
+{
+	const char *id = c->request.id;
+
+	if (id == NULL)
+		id = api_header(c, "X-Request-Id");
+	if (id != NULL && is_sane(id))
+		snprintf(c->id, sizeof(c->id), "%s", id);
+	else
+		snprintf(c->id, sizeof(c->id), "%s-%" PRIx64, c->api->boot,
+			 atomic_fetch_add(&c->api->calls, 1) + 1);
+}
+
+/* Is the content type this one, with no parameter but charset=utf-8? */
+static bool
+is_type(const char *given, const char *type)
+{
+	size_t n = strlen(type);
+	char rest[64] = "";
+	size_t k = 0;
+
+	if (given == NULL || strncasecmp(given, type, n) != 0)
+		return false;
+	for (given += n; *given != '\0' && k + 1 < sizeof(rest); given++)
+		if (*given != ' ' && *given != '\t' && *given != '"')
+			rest[k++] = *given;
+	rest[k] = '\0';
+	return k == 0 || strcasecmp(rest, ";charset=utf-8") == 0;
+}
+
+static void
+check_type(struct api_call *c)
+{
+	const char *given = api_header(c, "Content-Type");
+	const char *coding = api_header(c, "Content-Encoding");
+	bool json = (c->route->flags & API_JSON) != 0;
+	const char *type = json ? "application/json" : "application/x-ndjson";
+
+	if (c->request.header == NULL ||
+	    (given == NULL && (c->route->flags & API_BODY_OPTIONAL) != 0))
+		return;
+	if (!is_type(given, type) &&
+	    (json || !is_type(given, "application/ndjson")))
+		api_refuse(c, 415, WEIR_EINPUT,
+			   "the body must be sent with Content-Type: %s "
+			   "(charset utf-8)",
+			   type);
+	else if (coding != NULL && strcasecmp(coding, "identity") != 0)
+		api_refuse(c, 415, WEIR_EINPUT,
+			   "a body with a Content-Encoding is not taken");
+}
+
+static void
+too_long(struct api_call *c)
+{
+	api_refuse(c, 413, WEIR_EINPUT,
+		   "the body is longer than %zu bytes, the most that is taken "
+		   "here",
+		   c->body_max);
+	c->answer.close = true;
+}
+
+/* Its limit, and room for what its sender says it has. */
+static void
+expect_body(struct api_call *c)
+{
+	const char *length = api_header(c, "Content-Length");
+	uint64_t n = 0;
+
+	c->body_max = (c->route->flags & API_NDJSON) != 0 ? API_IMPORT_MAX
+		      : (c->route->flags & API_JSON) != 0 ? API_BODY_MAX
+							  : 0;
+	buf_init(&c->body, c->body_max);
+	if (length != NULL && str_u64(&n, str_of(length)) == 0 &&
+	    n > c->body_max)
+		too_long(c);
+	else if (n > 0)
+		buf_reserve(&c->body, n < RESERVE_MOST ? n : RESERVE_MOST);
+	atomic_fetch_add(&c->api->held, c->body.cap);
+}
+
+int
+api_begin(struct api_call **out, struct api *a, const struct api_request *r)
+{
+	struct api_call *c = mem_new(sizeof(*c));
+
+	if (c == NULL)
+		return WEIR_ENOMEM;
+	c->memory = mem_resize(NULL, r->target.len + 1);
+	if (c->memory == NULL) {
+		mem_free(c);
+		return WEIR_ENOMEM;
+	}
+	c->api = a;
+	c->request = *r;
+	c->caller = r->caller;
+	buf_init(&c->out, API_OUT_MAX);
+	buf_init(&c->fields, 1 << 16);
+	take_id(c);
+	api_route_find(c);
+	if (!c->answered)
+		api_auth(c);
+	if (!c->answered)
+		expect_body(c);
+	if (!c->answered && (c->route->flags & (API_JSON | API_NDJSON)) != 0)
+		check_type(c);
+	*out = c;
+	return 0;
+}
+
+bool
+api_answered(const struct api_call *c)
+{
+	return c->answered;
+}
+
+/* ---- body and run -------------------------------------------------------- */
+
+void
+api_body(struct api_call *c, const void *data, size_t n)
+{
+	size_t cap = c->body.cap;
+
+	if (c->answered)
+		return;
+	if (n > c->body_max - c->body.len) {
+		too_long(c);
+		return;
+	}
+	if (atomic_load(&c->api->held) + n > API_HELD_MAX) {
+		api_refuse(c, 503, WEIR_EUNREACH,
+			   "too many bodies are being received; send it again "
+			   "later");
+		return;
+	}
+	if (buf_add(&c->body, data, n) != 0)
+		api_refuse(c, 503, WEIR_ENOMEM, "not enough memory");
+	atomic_fetch_add(&c->api->held, c->body.cap - cap);
+}
+
+bool
+api_run(struct api_call *c, void (*ready)(void *cookie), void *cookie)
+{
+	int rc;
+
+	if (c->answered)
+		return true;
+	c->ready = ready;
+	c->ready_cookie = cookie;
+	rc = c->route->run(c);
+	if (rc == API_LATER)
+		return false;
+	must(c->answered);
+	return true;
+}
+
+void
+api_finish(struct api_call *c)
+{
+	api_append_finish(c);
+	must(c->answered);
+}
+
+/* ---- answer and end ------------------------------------------------------ */
+
+const struct api_answer *
+api_answer(struct api_call *c)
+{
+	for (size_t i = 0; i < c->answer.nfields; i++)
+		c->answer.field[i].value = c->fields.data + c->field_at[i];
+	return &c->answer;
+}
+
+const char *
+api_id(const struct api_call *c)
+{
+	return c->id;
+}
+
+const char *
+api_header(struct api_call *c, const char *name)
+{
+	return c->request.header != NULL
+		       ? c->request.header(c->request.cookie, name)
+		       : NULL;
+}
+
+void
+api_end(struct api_call *c)
+{
+	if (c == NULL)
+		return;
+	atomic_fetch_sub(&c->api->held, c->body.cap);
+	if (c->own_free != NULL)
+		c->own_free(c->own);
+	else
+		mem_free(c->own);
+	api_append_free(c);
+	policy_grant_free(c->grant);
+	buf_fini(&c->body);
+	buf_fini(&c->out);
+	buf_fini(&c->fields);
+	mem_free(c->memory);
+	mem_free(c);
+}

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Appending for a call: in this thread when nobody waits elsewhere, else
+ * through the store's queue, whose thread tells `ready` after the group's sync.
+ */
+#include "server/api_int.h"
+
+#include <string.h>
+#include "base/err.h"
+#include "base/must.h"
+#include "base/os.h"
+#include "model/draft.h"
+
+int
+api_drafts(struct api_call *c, size_t n)
+{
+	c->drafts = mem_new(n * sizeof(struct draft *));
+	c->receipts = mem_new(n * sizeof(*c->receipts));
+	if (c->drafts != NULL && c->receipts != NULL)
+		while (c->ndrafts < n) {
+			c->drafts[c->ndrafts] = draft_new();
+			if (c->drafts[c->ndrafts] == NULL)
+				break;
+			c->ndrafts++;
+		}
+	if (c->drafts != NULL && c->ndrafts == n)
+		return 0;
+	api_refuse(c, 0, WEIR_ENOMEM, "not enough memory");
+	return -1;
+}
+
+void
+api_append_free(struct api_call *c)
+{
+	for (size_t i = 0; i < c->ndrafts; i++)
+		draft_free(c->drafts[i]);
+	mem_free(c->drafts);
+	mem_free(c->receipts);
+}
+
+static void
+refused(struct api_call *c)
+{
+	int status = 0;
+
+	/* The two conflicts have a code in common, not the first word. */
+	if (c->rc == WEIR_ECONFLICT)
+		status = strncmp(c->err.msg, "event_id ", 9) == 0
+				 ? c->on_id
+				 : c->on_version;
+	else if (c->rc == WEIR_EIO)
+		status = 503; /* the writer has failed */
+	api_fail_as(c, status, &c->err);
+}
+
+void
+api_append_finish(struct api_call *c)
+{
+	if (c->rc != 0)
+		refused(c);
+	else
+		c->route->finish(c);
+}
+
+/* In the store's thread. */
+static void
+on_answer(const struct store_answer *a, int rc, const struct receipt *receipts,
+	  size_t n, const struct weir_err *err)
+{
+	struct api_call *c = a->cookie;
+	void (*ready)(void *) = c->ready;
+	void *cookie = c->ready_cookie;
+
+	c->rc = rc;
+	if (rc == 0)
+		memcpy(c->receipts, receipts, n * sizeof(*receipts));
+	else
+		c->err = *err;
+	ready(cookie);
+}
+
+/* The drafts in one run of memory: the one there is, or an array to be freed.
+ */
+static struct record_draft *
+gathered(struct api_call *c)
+{
+	struct record_draft *d;
+
+	if (c->ndrafts == 1)
+		return draft_record(c->drafts[0]);
+	d = mem_resize(NULL, c->ndrafts * sizeof(*d));
+	for (size_t i = 0; d != NULL && i < c->ndrafts; i++)
+		d[i] = *draft_record(c->drafts[i]);
+	return d;
+}
+
+int
+api_submit(struct api_call *c)
+{
+	struct store_answer answer = {.fn = on_answer, .cookie = c};
+	struct record_draft *d = gathered(c);
+	bool waits = c->ready == NULL;
+	size_t n = c->ndrafts;
+	int rc;
+
+	must(n > 0);
+	if (d == NULL)
+		return api_refuse(c, 0, WEIR_ENOMEM, "not enough memory");
+	if (waits)
+		rc = store_commit(c->api->store, c->receipts, d, n, &c->err);
+	else
+		rc = store_submit(c->api->store, d, n, STORE_NOWAIT, &answer,
+				  &c->err);
+	if (n > 1)
+		mem_free(d);
+	if (!waits && rc == 0)
+		return API_LATER; /* and the call may be gone */
+	c->rc = rc;
+	api_append_finish(c);
+	return 0;
+}

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/* Readers for calls, and records as JSON. */
+#include "server/api_int.h"
+
+#include "base/err.h"
+#include "base/must.h"
+#include "store/reader.h"
+
+struct reader *
+api_reader(struct api_call *c)
+{
+	struct api *a = c->api;
+	struct reader *r = NULL;
+
+	pthread_mutex_lock(&a->lock);
+	if (a->nreaders > 0)
+		r = a->readers[--a->nreaders];
+	pthread_mutex_unlock(&a->lock);
+	if (r == NULL)
+		r = reader_new_mapped(a->store);
+	if (r == NULL)
+		api_refuse(c, 0, WEIR_ENOMEM, "not enough memory");
+	return r;
+}
+
+void
+api_reader_back(struct api_call *c, struct reader *r)
+{
+	struct api *a = c->api;
+
+	if (r == NULL)
+		return;
+	pthread_mutex_lock(&a->lock);
+	if (a->nreaders < API_READERS) {
+		a->readers[a->nreaders++] = r;
+		r = NULL;
+	}
+	pthread_mutex_unlock(&a->lock);
+	reader_free(r);
+}
+
+int
+api_put_view(struct buf *out, struct reader *r, const struct record_view *v,
+	     struct weir_err *err)
+{
+	uint8_t root[RECORD_DIGEST];
+	int rc = reader_root(r, root, v->position, err);
+
+	if (rc != 0)
+		return rc;
+	return record_json(out, v, root) == 0 ? 0 : err_nomem(err);
+}
+
+int
+api_put_record(struct api_call *c, struct buf *out, uint64_t position,
+	       struct weir_err *err)
+{
+	struct reader *r = api_reader(c);
+	struct record_view v;
+	int rc;
+
+	if (r == NULL)
+		return err_nomem(err);
+	rc = reader_at(r, &v, position, err);
+	if (rc == 0)
+		rc = api_put_view(out, r, &v, err);
+	api_reader_back(c, r);
+	return rc;
+}

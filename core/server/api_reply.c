@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+/* Answers: JSON, problem documents, header fields. */
+#include "server/api_int.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/json.h"
+#include "base/must.h"
+#include "base/str.h"
+
+#define NO_MEMORY                                                              \
+	"{\"type\":\"about:blank\",\"title\":\"Service Unavailable\","         \
+	"\"status\":503,\"code\":\"no-memory\",\"message\":\"not enough "      \
+	"memory\",\"detail\":\"not enough memory\"}"
+
+static int
+status_of(int code)
+{
+	switch (code) {
+	case WEIR_EINPUT:
+	case WEIR_EUSAGE:
+		return 400;
+	case WEIR_ENOTFOUND:
+		return 404;
+	case WEIR_EDENIED:
+		return 403;
+	case WEIR_ECONFLICT:
+		return 409;
+	case WEIR_EUNREACH:
+	case WEIR_ENOMEM:
+	case WEIR_EFAILED:
+	case WEIR_ESTOPPED:
+		return 503;
+	case WEIR_ENOSPC:
+		return 507;
+	default:
+		return 500;
+	}
+}
+
+void
+api_field(struct api_call *c, const char *name, const char *fmt, ...)
+{
+	char near[1600];
+	va_list ap;
+	int n;
+
+	must(c->answer.nfields < API_FIELDS);
+	va_start(ap, fmt);
+	n = vsnprintf(near, sizeof(near), fmt, ap);
+	va_end(ap);
+	if (n < 0 || (size_t)n >= sizeof(near))
+		return; /* no field is better than half of one */
+	c->field_at[c->answer.nfields] = c->fields.len;
+	if (buf_add(&c->fields, near, (size_t)n + 1) == 0)
+		c->answer.field[c->answer.nfields++].name = name;
+}
+
+int
+api_reply_as(struct api_call *c, int status, const char *type)
+{
+	c->answered = true;
+	c->answer.status = status;
+	c->answer.type = type;
+	c->answer.body = buf_str(&c->out);
+	if (c->out.failed) {
+		c->answer.status = 503;
+		c->answer.type = "application/problem+json";
+		c->answer.body = STR(NO_MEMORY);
+	}
+	return 0;
+}
+
+int
+api_reply(struct api_call *c, int status)
+{
+	return api_reply_as(c, status, "application/json");
+}
+
+int
+api_fail_as(struct api_call *c, int status, const struct weir_err *err)
+{
+	struct buf *b = &c->out;
+
+	if (status == 0)
+		status = status_of(err->code);
+	c->answer.nfields = 0;
+	buf_clear(&c->fields);
+	buf_clear(b);
+	api_problem_text(b, status, err_word(err->code), err->msg, c->id);
+	if (!b->failed) {
+		b->len--; /* the closing brace */
+		if (err->sequence != 0)
+			buf_printf(b, ",\"sequence\":%" PRIu64, err->sequence);
+		if (err->offset != 0)
+			buf_printf(b, ",\"offset\":%" PRIu64, err->offset);
+		if (err->code == WEIR_ECONFLICT)
+			buf_printf(b, ",\"version\":%" PRIu64, err->version);
+		buf_putc(b, '}');
+	}
+	api_reply_as(c, status, "application/problem+json");
+	if (c->answer.status == 503)
+		api_field(c, "Retry-After", "1");
+	if (status == 401)
+		api_field(c, "WWW-Authenticate", "Bearer realm=\"weir\"");
+	return 0;
+}
+
+int
+api_fail(struct api_call *c, const struct weir_err *err)
+{
+	return api_fail_as(c, 0, err);
+}
+
+int
+api_refuse(struct api_call *c, int status, int code, const char *fmt, ...)
+{
+	struct weir_err err;
+	char text[sizeof(err.msg)];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	err_set(&err, code, "%s", text);
+	return api_fail_as(c, status, &err);
+}

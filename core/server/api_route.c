@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Which route a target means. The path is split first and decoded then, so a
+ * segment may hold any character, slashes and dots too; nothing is normalised.
+ * In a query + is a space, as forms have it.
+ */
+#include "server/api_int.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/os.h"
+#include "base/str.h"
+
+#define SEGMENTS 8
+
+/* Each api_X.c has its line here. */
+static const struct api_route *const tables[] = {
+	api_basics_routes,
+	api_events_routes,
+};
+#define NTABLES (sizeof(tables) / sizeof(tables[0]))
+
+int
+api_route_each(int (*fn)(void *cookie, const struct api_route *r), void *cookie)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < NTABLES; i++)
+		for (const struct api_route *r = tables[i];
+		     rc == 0 && r->method != NULL; r++)
+			rc = fn(cookie, r);
+	return rc;
+}
+
+/* ---- decoding ------------------------------------------------------------ */
+
+static int
+hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
+
+/* Decodes s to *to, which moves behind it. False: no valid encoding, or no
+ * UTF-8. */
+static bool
+decode(struct weir_str *out, char **to, struct weir_str s, bool plus)
+{
+	char *p = *to;
+
+	for (size_t i = 0; i < s.len; i++) {
+		int high, low;
+
+		*p = plus && s.data[i] == '+' ? ' ' : s.data[i];
+		if (s.data[i] == '%') {
+			if (s.len - i < 3)
+				return false;
+			high = hex_digit(s.data[i + 1]);
+			low = hex_digit(s.data[i + 2]);
+			if (high < 0 || low < 0)
+				return false;
+			*p = (char)(high << 4 | low);
+			i += 2;
+		}
+		p++;
+	}
+	*out = (struct weir_str){*to, (size_t)(p - *to)};
+	*to = p;
+	return str_utf8_valid(*out) == out->len;
+}
+
+/* Takes what is before sep off *rest; false at the end. */
+static bool
+cut(struct weir_str *out, struct weir_str *rest, char sep)
+{
+	const char *at;
+
+	if (rest->data == NULL)
+		return false;
+	at = memchr(rest->data, sep, rest->len);
+	*out = *rest;
+	if (at == NULL) {
+		rest->data = NULL;
+		return true;
+	}
+	out->len = (size_t)(at - rest->data);
+	rest->data = at + 1;
+	rest->len -= out->len + 1;
+	return true;
+}
+
+static bool
+bad_encoding(struct api_call *c, const char *where)
+{
+	api_refuse(c, 400, WEIR_EINPUT,
+		   "the %s of the request is not percent-encoded UTF-8", where);
+	return false;
+}
+
+/* How many segments the path has; 0 after an answer, SEGMENTS + 1: too many. */
+static size_t
+split_path(struct api_call *c, struct weir_str *segment, char **to)
+{
+	struct weir_str rest = c->path, raw;
+	size_t n = 0;
+
+	if (rest.len == 0 || rest.data[0] != '/') {
+		bad_encoding(c, "path");
+		return 0;
+	}
+	rest.data++;
+	rest.len--;
+	while (cut(&raw, &rest, '/')) {
+		if (n == SEGMENTS)
+			return SEGMENTS + 1;
+		if (!decode(&segment[n++], to, raw, false)) {
+			bad_encoding(c, "path");
+			return 0;
+		}
+	}
+	return n;
+}
+
+static bool
+split_query(struct api_call *c, char **to)
+{
+	struct weir_str rest = c->query, pair;
+
+	while (cut(&pair, &rest, '&')) {
+		struct api_param *p = &c->params[c->nparams];
+		struct weir_str name, value = pair;
+
+		if (pair.len == 0)
+			continue;
+		if (c->nparams == API_PARAMS) {
+			api_refuse(c, 400, WEIR_EINPUT,
+				   "the query has more than %d parameters",
+				   API_PARAMS);
+			return false;
+		}
+		cut(&name, &value, '=');
+		if (value.data == NULL)
+			value = (struct weir_str){"", 0};
+		if (!decode(&p->name, to, name, true) ||
+		    !decode(&p->value, to, value, true))
+			return bad_encoding(c, "query");
+		for (size_t i = 0; i < c->nparams; i++)
+			if (str_eq(c->params[i].name, p->name)) {
+				char shown[64];
+
+				api_refuse(c, 400, WEIR_EINPUT,
+					   "the query parameter \"%s\" is "
+					   "given twice",
+					   str_show(shown, sizeof(shown),
+						    p->name));
+				return false;
+			}
+		c->nparams++;
+	}
+	return true;
+}
+
+/* ---- matching ------------------------------------------------------------ */
+
+/* Sets the parts of a pattern that fits. */
+static bool
+fits(struct weir_str part[API_PARTS], const char *pattern,
+     const struct weir_str *segment, size_t n)
+{
+	struct weir_str rest = str_of(pattern + 1), want;
+	size_t i = 0, parts = 0;
+
+	while (cut(&want, &rest, '/')) {
+		if (i == n)
+			return false;
+		if (want.len > 0 && want.data[0] == '{') {
+			if (segment[i].len == 0 || parts == API_PARTS)
+				return false;
+			part[parts++] = segment[i];
+		} else if (!str_eq(want, segment[i])) {
+			return false;
+		}
+		i++;
+	}
+	return i == n;
+}
+
+static bool
+is_method(const char *wanted, const char *given)
+{
+	return strcmp(wanted, given) == 0 ||
+	       (strcmp(given, "HEAD") == 0 && strcmp(wanted, "GET") == 0);
+}
+
+/* A literal goes over {...}: of the patterns that fit the one with the fewest
+ * parts. */
+static size_t
+count_parts(const char *pattern)
+{
+	size_t n = 0;
+
+	for (; *pattern != '\0'; pattern++)
+		n += *pattern == '{';
+	return n;
+}
+
+struct match {
+	struct api_call *c;
+	const struct weir_str *segment;
+	size_t n, best;
+	char allow[100];
+};
+
+static int
+try_route(void *cookie, const struct api_route *r)
+{
+	struct match *m = cookie;
+	struct weir_str part[API_PARTS] = {{NULL, 0}};
+	size_t parts = count_parts(r->pattern);
+
+	if (parts > m->best || !fits(part, r->pattern, m->segment, m->n))
+		return 0;
+	if (parts < m->best) {
+		m->best = parts;
+		m->allow[0] = '\0';
+		m->c->route = NULL;
+	}
+	if (is_method(r->method, m->c->request.method)) {
+		m->c->route = r;
+		memcpy(m->c->part, part, sizeof(part));
+	}
+	if (strstr(m->allow, r->method) == NULL) {
+		size_t n = strlen(m->allow);
+
+		snprintf(m->allow + n, sizeof(m->allow) - n, "%s%s%s",
+			 n > 0 ? ", " : "", r->method,
+			 strcmp(r->method, "GET") == 0 ? ", HEAD" : "");
+	}
+	return 0;
+}
+
+static void
+no_route(struct api_call *c, const char *allow)
+{
+	char shown[200];
+
+	if (allow[0] == '\0') {
+		api_refuse(c, 404, WEIR_ENOTFOUND, "there is no such route: %s",
+			   str_show(shown, sizeof(shown), c->path));
+		return;
+	}
+	api_refuse(c, 405, WEIR_EUSAGE, "%s is not among the methods of %s: %s",
+		   c->request.method, str_show(shown, sizeof(shown), c->path),
+		   allow);
+	api_field(c, "Allow", "%s", allow);
+}
+
+void
+api_route_find(struct api_call *c)
+{
+	struct weir_str target = c->request.target, segment[SEGMENTS];
+	struct match m = {.c = c, .segment = segment, .best = SIZE_MAX};
+	const char *mark = memchr(target.data, '?', target.len);
+	char *to = c->memory;
+
+	c->path = target;
+	if (mark != NULL) {
+		c->path.len = (size_t)(mark - target.data);
+		c->query.data = mark + 1;
+		c->query.len = target.len - c->path.len - 1;
+	}
+	m.n = split_path(c, segment, &to);
+	if (m.n == 0)
+		return;
+	if (m.n <= SEGMENTS)
+		api_route_each(try_route, &m);
+	if (c->route == NULL)
+		no_route(c, m.allow);
+	else
+		split_query(c, &to);
+}
+
+/* ---- the query ----------------------------------------------------------- */
+
+int
+api_query(struct api_call *c, struct weir_str *out, const char *name)
+{
+	for (size_t i = 0; i < c->nparams; i++)
+		if (str_is(c->params[i].name, name)) {
+			*out = c->params[i].value;
+			return 1;
+		}
+	return 0;
+}
+
+int
+api_query_u64(struct api_call *c, uint64_t *out, const char *name)
+{
+	struct weir_str text;
+	char shown[64];
+
+	if (api_query(c, &text, name) == 0)
+		return 0;
+	if (str_u64(out, text) == 0)
+		return 1;
+	api_refuse(c, 400, WEIR_EINPUT,
+		   "%s must be a whole number of 0 or more, not \"%s\"", name,
+		   str_show(shown, sizeof(shown), text));
+	return -1;
+}
+
+int
+api_query_known(struct api_call *c, const char *const *names)
+{
+	for (size_t i = 0; i < c->nparams; i++) {
+		char text[WEIR_NAME_MAX], shown[200];
+		const char *const *n = names;
+		const char *near;
+
+		while (*n != NULL && !str_is(c->params[i].name, *n))
+			n++;
+		if (*n != NULL)
+			continue;
+		snprintf(text, sizeof(text), "%.*s", (int)c->params[i].name.len,
+			 c->params[i].name.data);
+		near = str_nearest(text, names);
+		api_refuse(c, 400, WEIR_EINPUT,
+			   "unknown query parameter \"%s\"%s%s%s",
+			   str_show(shown, sizeof(shown), c->params[i].name),
+			   near != NULL ? "; did you mean \"" : "",
+			   near != NULL ? near : "", near != NULL ? "\"?" : "");
+		return -1;
+	}
+	return 0;
+}
+
+void
+api_put_encoded(struct buf *out, struct weir_str text)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyz"
+				    "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				    "0123456789-._~";
+
+	for (size_t i = 0; i < text.len; i++) {
+		unsigned char ch = (unsigned char)text.data[i];
+
+		if (ch != '\0' && strchr(plain, ch) != NULL)
+			buf_putc(out, (char)ch);
+		else
+			buf_printf(out, "%%%02X", ch);
+	}
+}
