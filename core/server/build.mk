@@ -15,7 +15,9 @@ core_libserver_la_SOURCES = \
 	core/server/api_read.c \
 	core/server/api_reply.c \
 	core/server/api_route.c \
+	core/server/feed.c \
 	core/server/feed.h \
+	core/server/hub.c \
 	core/server/http.h \
 	core/server/listen.c \
 	core/server/listen.h \

@@ -32,14 +32,15 @@ struct feed_options {
 	/* Is this record for this client? NULL: all but reserved ones. */
 	bool (*wanted)(void *cookie, const struct record_view *v);
 	/* Appends one record's text, and what is written when nothing else
-	 * is. */
+	 * is. side reads other records; it may be moved. */
 	int (*put)(void *cookie, struct buf *out, struct reader *side,
 		   const struct record_view *v, struct weir_err *err);
 	void (*beat)(void *cookie, struct buf *out);
 	void *cookie;
 };
 
-/* Copies what o points to. */
+/* Copies what o points to. Without live it ends where the journal ended now.
+ * All feeds of a store are freed before it is closed. */
 int feed_new(struct feed **out, const struct feed_options *o,
 	     struct weir_err *err);
 void feed_free(struct feed *f);
@@ -51,7 +52,8 @@ void feed_free(struct feed *f);
 int64_t feed_read(struct feed *f, char *out, size_t n, struct weir_err *err);
 
 /* The sequence whose commit wakes it, and by when (monotonic, 0: never) it has
- * something to say anyway. */
+ * something to say anyway. A sequence that is committed already is due at once:
+ * feed_read looks at no more than so many records in one call. */
 uint64_t feed_next(const struct feed *f, int64_t *at);
 
 /* ---- waking -------------------------------------------------------------- */
@@ -59,25 +61,33 @@ uint64_t feed_next(const struct feed *f, int64_t *at);
 /*
  * Those who wait for records. One hub serves all streams of a server; a thread
  * of its own sleeps on the store and calls them when the last sequence reaches
- * what they wait for, or their time has come. Any thread.
+ * what they wait for, or their time has come (a tenth of a second late at
+ * most). Any thread.
+ *
+ * A waiter is the caller's; zero but for wake is one that does not wait. It
+ * may go once it was woken or forgotten, but not before wake has returned:
+ * hub_forget waits for that.
  */
 struct hub;
 struct hub_waiter {
 	struct hub_waiter *next, *before; /* the hub's */
 	uint64_t sequence;
-	int64_t at; /* monotonic; 0: never */
-	bool waiting;
-	/* In the hub's thread, once for each hub_wait: short; may not wait. */
+	int64_t at;   /* monotonic; 0: never */
+	bool waiting; /* the hub's */
+	/* Once for each hub_wait, in the hub's thread or in hub_wait: short;
+	 * may not wait. It may call hub_wait and hub_forget. */
 	void (*wake)(struct hub_waiter *w);
 };
 int hub_new(struct hub **out, struct store *s, struct weir_err *err);
-void hub_free(struct hub *h); /* wakes nobody */
-/* w->sequence and w->at are set; one that is due is woken at once (perhaps
- * before this returns). */
+/* Wakes nobody; before the store is closed. */
+void hub_free(struct hub *h);
+/* w->sequence and w->at are set, w does not wait yet; one that is due is woken
+ * at once (perhaps before this returns). */
 void hub_wait(struct hub *h, struct hub_waiter *w);
-/* After it w->wake is not and will not be running. */
+/* After it w->wake is not and will not be running (but for the caller itself
+ * when it is called in wake). */
 void hub_forget(struct hub *h, struct hub_waiter *w);
-/* Wakes all that wait (the server stops). */
+/* Wakes all that wait, in the hub's thread (the server stops). */
 void hub_wake_all(struct hub *h);
 
 #endif

@@ -227,9 +227,7 @@ void
 live_publish(struct live *l, const struct live_state *s)
 {
 	fill_slot(l, s);
-	atomic_fetch_add_explicit((_Atomic uint32_t *)(void *)(l->page + WORD),
-				  1, memory_order_release);
-	live_wake(l);
+	live_rouse(l);
 }
 
 void
@@ -276,6 +274,14 @@ void
 live_wake(const struct live *l)
 {
 	os()->futex_wake((uint32_t *)(void *)(l->page + WORD), INT_MAX);
+}
+
+void
+live_rouse(struct live *l)
+{
+	atomic_fetch_add_explicit((_Atomic uint32_t *)(void *)(l->page + WORD),
+				  1, memory_order_release);
+	live_wake(l);
 }
 
 void

@@ -57,6 +57,9 @@ void live_wait(const struct live *l, uint32_t seen, int64_t timeout_us);
 /* Wakes who waits, in whatever process, though nothing was published. */
 void live_wake(const struct live *l);
 
+/* The writer's: wakes them even if they are only about to sleep. */
+void live_rouse(struct live *l);
+
 /* Sleeps; for a reader that has no page to wait on. */
 void live_sleep(int64_t us);
 

@@ -479,6 +479,28 @@ reader_next(struct reader *r, struct record_view *out, struct weir_err *err)
 	return next_record(r, out, err);
 }
 
+void
+reader_leave(const struct reader *r, struct reader_spot *out)
+{
+	bool known = r->place != 0 && r->place_sequence == r->wanted;
+
+	out->sequence = r->wanted;
+	out->place = known ? r->place : 0;
+	out->group_end = known ? r->group_end : 0;
+}
+
+/* That the group's CRC was looked at is not known in this reader, whose map
+ * may lack its segment, too. */
+void
+reader_enter(struct reader *r, const struct reader_spot *spot)
+{
+	reader_seek(r, spot->sequence);
+	r->place = spot->place;
+	r->place_sequence = spot->sequence;
+	r->group_end = spot->group_end;
+	r->sound = false;
+}
+
 int
 reader_sequence(struct reader *r, struct record_view *out, uint64_t sequence,
 		struct weir_err *err)

@@ -46,6 +46,16 @@ void reader_seek(struct reader *r, uint64_t sequence);
 int reader_next(struct reader *r, struct record_view *out,
 		struct weir_err *err);
 
+/* Where forward reading stands, for one who lends the reader to others between:
+ * taken along by reader_leave, given to any reader of the same store by
+ * reader_enter. Zero is the beginning of the journal. */
+struct reader_spot {
+	uint64_t sequence; /* of the record that comes next; 0: 1 */
+	uint64_t place, group_end;
+};
+void reader_leave(const struct reader *r, struct reader_spot *out);
+void reader_enter(struct reader *r, const struct reader_spot *spot);
+
 /* Positions of versions from..to of the aggregate whose version `to` is at
  * position `at`, into out[0 .. to-from]. */
 int reader_chain(struct reader *r, uint64_t *out, uint64_t at, uint64_t from,

@@ -531,3 +531,38 @@ store_wait(struct store *s, uint64_t sequence, int64_t timeout_us, int stop_fd,
 			live_sleep(left < WAIT_STOP_US ? left : WAIT_STOP_US);
 	}
 }
+
+uint32_t
+store_mark(struct store *s)
+{
+	uint32_t seen = 0;
+
+	(void)store_word(s, &seen);
+	return seen;
+}
+
+void
+store_doze(struct store *s, uint32_t mark, int64_t timeout_us)
+{
+	int64_t most = s->writing ? WAIT_US : WAIT_STOP_US;
+	int64_t us = timeout_us < most ? timeout_us : most;
+	uint32_t seen;
+
+	if (us <= 0)
+		return;
+	if (store_word(s, &seen))
+		live_wait(&s->live, mark, us);
+	else
+		live_sleep(us);
+}
+
+void
+store_rouse(struct store *s)
+{
+	uint32_t seen;
+
+	if (s->writing)
+		live_rouse(&s->live);
+	else if (store_word(s, &seen))
+		live_wake(&s->live);
+}

@@ -6,8 +6,8 @@
  * An opened store: identity, writer's lock, journal, `live` page and the heads
  * of all aggregates. One struct store is used by one thread at a time, but for
  * store_commit, store_commit_group, store_submit, store_last, store_wait,
- * store_refresh, the functions of watch.h, and those of reader.h on readers of
- * their own, which any thread may call.
+ * store_refresh, store_mark and what goes with it, the functions of watch.h,
+ * and those of reader.h on readers of their own, which any thread may call.
  */
 
 #include <stdbool.h>
@@ -74,6 +74,17 @@ int store_refresh(struct store *s, struct weir_err *err);
  * out), WEIR_ESTOPPED. */
 int store_wait(struct store *s, uint64_t sequence, int64_t timeout_us,
 	       int stop_fd, struct weir_err *err);
+
+/*
+ * For one who waits for more than a sequence: takes a mark, looks at all it
+ * waits for (store_refresh, store_last), then dozes until something was
+ * published after the mark, store_rouse was called, or so many microseconds
+ * (at most a second) passed. In a reader store_rouse may be missed, so it
+ * dozes shorter.
+ */
+uint32_t store_mark(struct store *s);
+void store_doze(struct store *s, uint32_t mark, int64_t timeout_us);
+void store_rouse(struct store *s);
 
 /* ---- writing ------------------------------------------------------------ */
 

@@ -2,4 +2,12 @@
 if HAVE_CMOCKA
 SERVER_TEST_CPPFLAGS = $(TEST_CPPFLAGS) $(UV_CFLAGS) $(MHD_CFLAGS)
 SERVER_TEST_LIBS = core/libserver.la $(SERVER_LIBS) $(TEST_LIBS)
+
+check_PROGRAMS += tests/unit/server/test_feed
+TESTS += tests/unit/server/test_feed
+tests_unit_server_test_feed_CPPFLAGS = $(SERVER_TEST_CPPFLAGS) \
+	-I$(top_srcdir)/tests/unit/store
+tests_unit_server_test_feed_LDADD = $(SERVER_TEST_LIBS)
+tests_unit_server_test_feed_SOURCES = tests/unit/server/test_feed.c \
+	$(STORE_TEST)
 endif
