@@ -58,4 +58,6 @@ core_libcore_la_SOURCES += \
 	core/store/store.c \
 	core/store/store.h \
 	core/store/watch.c \
-	core/store/watch.h
+	core/store/watch.h \
+	core/store/writes.c \
+	core/store/writes.h

@@ -4,6 +4,7 @@
  * the check began: everything the walk checks, and every hash, tree node and
  * frontier besides, against heads of its own.
  */
+#include <inttypes.h>
 #include <string.h>
 #include "base/err.h"
 #include "base/os.h"
@@ -20,6 +21,10 @@ struct check {
 	uint64_t segment_size;
 	struct journal journal; /* opened anew, so that headers are read */
 	struct reader *reader;
+	/* What the index counted of tokens up to a sequence when the check
+	 * began, and what the journal says of that. */
+	struct writes *told, *writes;
+	uint64_t counted;
 	void (*progress)(void *cookie, uint64_t done, uint64_t all);
 	void *cookie;
 };
@@ -92,6 +97,12 @@ check_record(struct check *c, struct tail *t, const struct record_view *v,
 	if (rc == 0)
 		rc = heads_apply(c->heads, v, false, why);
 	frontier_add(&c->tree, v->hash);
+	if (rc == 0 && v->token != 0 && v->sequence <= c->counted) {
+		struct writes_entry *e = writes_at(c->writes, v->token);
+		if (e == NULL)
+			return WEIR_ENOMEM;
+		e->count++;
+	}
 	return rc;
 }
 
@@ -149,6 +160,36 @@ check_group(void *cookie, struct tail *t, const struct group *g,
 	return rc;
 }
 
+/* Is each count of `a` the same in `b`, or with `more` not above it? */
+static int
+same_counts(const struct writes *a, const struct writes *b, bool more,
+	    struct weir_err *err)
+{
+	const struct writes_entry *e, *f;
+
+	for (size_t i = 0; (e = writes_next(a, &i)) != NULL;) {
+		f = writes_find(b, e->token);
+		uint64_t n = f != NULL ? f->count : 0;
+		if (e->count > n || (e->count < n && !more))
+			return err_set(err, WEIR_EDAMAGE,
+				       "the records of token %" PRIu64
+				       " are not counted right",
+				       e->token);
+	}
+	return 0;
+}
+
+/* A reader may have taken in less than the index holds. */
+static int
+check_writes(const struct check *c, struct weir_err *err)
+{
+	bool ahead = c->counted >= c->tail.next_sequence;
+	int rc = same_counts(c->writes, c->told, ahead, err);
+
+	return rc != 0 || ahead ? rc
+				: same_counts(c->told, c->writes, false, err);
+}
+
 /* Does the index know of every aggregate that it should? */
 static int
 check_index(struct check *c, struct weir_err *err)
@@ -164,6 +205,8 @@ check_index(struct check *c, struct weir_err *err)
 	if (indexed == 0)
 		return 0;
 	rc = index_verify(index, &why);
+	if (rc == 0)
+		rc = check_writes(c, &why);
 	all = mem_resize(NULL, (n + 1) * sizeof(*all));
 	if (all == NULL)
 		return err_nomem(err);
@@ -192,6 +235,22 @@ check_index(struct check *c, struct weir_err *err)
 	return 0;
 }
 
+/* Damage of it is told when the journal is known to be whole. */
+static int
+begin_writes(struct check *c, struct weir_err *err)
+{
+	struct index_meta *m = mem_new(sizeof(*m));
+	int rc = m != NULL ? index_writes(c->s->index, m, c->told, NULL)
+			   : WEIR_ENOMEM;
+
+	if (rc > 0)
+		c->counted = m->tail.next_sequence - 1;
+	else
+		writes_zero(c->told);
+	mem_free(m);
+	return rc == WEIR_ENOMEM ? err_nomem(err) : 0;
+}
+
 static int
 run(struct check *c, uint64_t last, struct weir_err *err)
 {
@@ -199,6 +258,9 @@ run(struct check *c, uint64_t last, struct weir_err *err)
 	struct buf window;
 	int rc;
 
+	rc = begin_writes(c, err);
+	if (rc != 0)
+		return rc;
 	buf_init(&window, GROUP_EXTENT_MAX + (2u << 20));
 	rc = journal_walk(&c->journal, &c->tail, &stop, c->limit, &window,
 			  check_group, c, err);
@@ -244,14 +306,20 @@ store_check(struct store *s, struct check_report *out,
 	journal_init(&c->journal, s->folder, s->id);
 	c->heads = heads_new(0);
 	c->reader = reader_new(s);
-	rc = c->heads == NULL || c->reader == NULL ? err_nomem(err)
-						   : run(c, last, err);
+	c->told = writes_new();
+	c->writes = writes_new();
+	rc = c->heads == NULL || c->reader == NULL || c->told == NULL ||
+			     c->writes == NULL
+		     ? err_nomem(err)
+		     : run(c, last, err);
 	if (rc == 0 && progress != NULL)
 		progress(cookie, c->all, c->all);
 	if (rc == 0)
 		*out = c->report;
 	heads_free(c->heads);
 	reader_free(c->reader);
+	writes_free(c->told);
+	writes_free(c->writes);
 	journal_fini(&c->journal);
 	mem_free(c);
 	return rc;

@@ -84,8 +84,14 @@ apply_record(struct store *s, const struct group *g,
 	     const struct record_view *v, const char **why,
 	     struct weir_err *err)
 {
+	struct writes_entry *token = NULL;
 	int rc;
 
+	if (v->token != 0) {
+		token = writes_at(s->writes, v->token);
+		if (token == NULL)
+			return WEIR_ENOMEM;
+	}
 	if (s->nplaces == 0 ||
 	    v->position - s->places[s->nplaces - 1].frame >= PLACE_BYTES) {
 		if (commit_reserve_places(s, 1) != 0)
@@ -102,6 +108,8 @@ apply_record(struct store *s, const struct group *g,
 	if (rc != 0)
 		return rc;
 	s->applied = v->sequence;
+	if (token != NULL)
+		token->count++;
 	if (v->version == 1) {
 		s->aggregates++;
 		s->reserved += v->aggregate_type.data[0] == '$';

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Deciding: idempotency, archived, expected version, against heads, ids and
- * what this batch already holds. A commit is taken whole or not.
+ * Deciding: idempotency, archived, expected version, what a token may still
+ * write, against heads, ids, counts and what this batch already holds. A commit
+ * is taken whole or not.
  *
  * 1. work is held: only its holder changes heads and ids, so they are read here
  *    without mu.
@@ -131,6 +132,34 @@ decide_version(const struct record_draft *d, const struct pending_aggregate *a,
 	return WEIR_ECONFLICT;
 }
 
+/* A draft's record counts for its token. The entry is made here, for apply may
+ * not need memory. */
+static int
+take_token(struct batch *b, const struct record_draft *d, struct weir_err *err)
+{
+	struct store *s = b->s;
+	struct writes_entry *e;
+
+	if (d->token == 0)
+		return 0;
+	e = writes_find(s->writes, d->token);
+	if (e == NULL) {
+		pthread_mutex_lock(&s->mu);
+		e = writes_at(s->writes, d->token);
+		pthread_mutex_unlock(&s->mu);
+	}
+	if (e == NULL)
+		return err_nomem(err);
+	if (e->turn != s->turn) {
+		e->turn = s->turn;
+		e->pending = 0;
+	}
+	if (d->token_limit != 0 && e->count + e->pending >= d->token_limit)
+		return err_set(err, WEIR_EDENIED, "token write limit reached");
+	e->pending++;
+	return 0;
+}
+
 /* Takes back what decide_commit noted of items from..to. */
 static void
 undo(struct batch *b, struct item *from, struct item *ids_to,
@@ -138,6 +167,9 @@ undo(struct batch *b, struct item *from, struct item *ids_to,
 {
 	struct pending *p = b->s->pending;
 
+	for (struct item *it = versions_to; it-- > from;)
+		if (it->draft->token != 0)
+			writes_find(b->s->writes, it->draft->token)->pending--;
 	for (struct item *it = versions_to; it-- > from;) {
 		struct pending_aggregate *a = &p->agg[it->aggregate];
 		a->version--;
@@ -214,6 +246,8 @@ decide_versions(struct batch *b, struct item *from, struct item *to,
 		struct pending_aggregate *a = &p->agg[it->aggregate];
 		if (rc == 0)
 			rc = decide_version(d, a, err);
+		if (rc == 0)
+			rc = take_token(b, d, err);
 		if (rc != 0) {
 			if (err->sequence == 0)
 				err->sequence = (uint64_t)(it - from) + 1;
@@ -272,6 +306,7 @@ decide_batch(struct batch *b)
 	b->next_sequence = b->base;
 	b->bytes = b->new_ids = 0;
 	b->records = b->commits = 0;
+	b->s->turn++;
 	if (b->requests->next != NULL)
 		look_over(b);
 	for (struct request *r = b->requests; r != NULL; r = r->next) {

@@ -243,6 +243,7 @@ lose(struct store *s, const struct weir_err *why, struct weir_err *err)
 	ids_free(s->ids);
 	s->heads = heads;
 	s->ids = ids;
+	writes_zero(s->writes);
 	s->nplaces = 0;
 	s->applied = s->indexed = s->aggregates = s->reserved = 0;
 	rc = journal_walk(&s->journal, &t, &stop, end, &s->window,

@@ -10,13 +10,15 @@
 #define FIRST_SLOTS 1024u
 #define KEYS_MOST   ((size_t)4 << 30)
 
-void
+int
 gather_init(struct gather *g, const struct journal *j, struct index_meta *m)
 {
 	memset(g, 0, sizeof(*g));
 	g->journal = j;
 	g->meta = m;
 	buf_init(&g->keys, KEYS_MOST);
+	g->writes = writes_new();
+	return g->writes != NULL ? 0 : WEIR_ENOMEM;
 }
 
 void
@@ -27,6 +29,7 @@ gather_fini(struct gather *g)
 	mem_free(g->id);
 	mem_free(g->place);
 	mem_free(g->slot);
+	writes_free(g->writes);
 }
 
 void
@@ -35,6 +38,7 @@ gather_clear(struct gather *g)
 	if (g->slot != NULL)
 		memset(g->slot, 0, g->nslots * sizeof(*g->slot));
 	buf_clear(&g->keys);
+	writes_zero(g->writes);
 	g->names = g->ids = g->places = 0;
 	g->bytes = g->records = 0;
 	g->group = g->group_end = 0;
@@ -155,6 +159,17 @@ add_place(struct gather *g, const struct group *of, const struct record_view *v)
 }
 
 static int
+add_token(struct gather *g, uint64_t token)
+{
+	struct writes_entry *e = writes_at(g->writes, token);
+
+	if (e == NULL)
+		return WEIR_ENOMEM;
+	e->count++;
+	return 0;
+}
+
+static int
 add_record(struct gather *g, const struct group *of,
 	   const struct record_view *v)
 {
@@ -178,6 +193,8 @@ add_record(struct gather *g, const struct group *of,
 	}
 	g->meta->ids += v->client_event_id;
 	if (v->client_event_id && add_id(g, v) != 0)
+		return WEIR_ENOMEM;
+	if (v->token != 0 && add_token(g, v->token) != 0)
 		return WEIR_ENOMEM;
 	return add_place(g, of, v);
 }

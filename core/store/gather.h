@@ -3,10 +3,11 @@
 #define STORE_GATHER_H
 
 /* What a run of groups says to the index: the newest head of each aggregate,
- * the event ids and the places, in memory until it is sorted and written. */
+ * the event ids, the places and how often each token wrote, in memory until it is sorted and written. */
 
 #include "base/buf.h"
 #include "store/index.h"
+#include "store/writes.h"
 
 #define PLACE_BYTES (32u << 10) /* one place for each so many bytes */
 
@@ -38,10 +39,12 @@ struct gather {
 	size_t names, names_cap, ids, ids_cap, places, places_cap;
 	uint32_t *slot; /* index + 1 */
 	size_t nslots;	/* a power of two */
+	struct writes *writes;
 };
 
-void gather_init(struct gather *g, const struct journal *j,
-		 struct index_meta *m);
+/* 0 or WEIR_ENOMEM; gather_fini in each case. */
+int gather_init(struct gather *g, const struct journal *j,
+		struct index_meta *m);
 void gather_fini(struct gather *g);
 void gather_clear(struct gather *g);
 

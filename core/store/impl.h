@@ -21,6 +21,7 @@
 #include "store/live.h"
 #include "store/reader.h"
 #include "store/store.h"
+#include "store/writes.h"
 
 struct store {
 	char *dir, *folder, *lock_path, *live_path; /* folder: the journal's */
@@ -55,6 +56,7 @@ struct store {
 	struct finder *finder;
 	uint64_t index_after, index_most; /* bytes behind the watermark */
 	uint64_t reindexed;		  /* records, at open */
+	uint64_t turn;	  /* of the batch that is decided */
 	uint64_t trimmed; /* sequence up to which memory was freed of ids */
 	uint64_t fill_after;   /* bytes still to be written before it begins */
 	uint64_t cut_bytes;
@@ -63,6 +65,7 @@ struct store {
 	pthread_mutex_t mu; /* guards what follows */
 	struct heads *heads;
 	struct ids *ids; /* client event_id -> position */
+	struct writes *writes; /* of all tokens, whatever is indexed */
 	struct place *places;
 	size_t nplaces, places_cap;
 	uint64_t applied; /* sequence up to which heads and ids went */

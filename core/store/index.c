@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Four tables; integers are little-endian but for the keys of places, which
- * sort. Every value ends in a CRC-32C over the store's id, the key and the
+ * Five tables; integers are little-endian but for the keys of places and
+ * writes, which sort. Every value ends in a CRC-32C over the store's id, the key and the
  * value, so that a changed byte is told from an entry.
  *
  *   meta    "watermark" -> struct index_meta, encoded below
  *   heads   type 00 id  -> position 8, version 8, sequence 8, flags 4, CRC
  *   ids     event_id    -> position 8, CRC
  *   places  sequence 8, big-endian -> frame 8, group 8, CRC
+ *   writes  token 8, big-endian -> records 8, CRC
  *
  * LMDB itself has no checksums for its pages: see index_files.c.
  *
@@ -22,14 +23,16 @@
 #include "base/err.h"
 #include "base/must.h"
 #include "store/index_int.h"
+#include "store/writes.h"
 
-#define LAYOUT	    1u
+#define LAYOUT	    2u
 #define WATERMARK   "watermark"
 #define META_FIXED  144u
 #define META_MOST   (META_FIXED + 64u * MERKLE_DIGEST + 4u)
 #define HEAD_VALUE  32u
 #define ID_VALUE    12u
 #define PLACE_VALUE 20u
+#define WRITES_VALUE 12u
 #define ARCHIVED    1u
 
 static MDB_val
@@ -311,6 +314,52 @@ index_watermark(struct index *x, struct index_meta *m, struct weir_err *err)
 	return rc;
 }
 
+/* One entry's count is added. */
+static int
+take_writes(const struct index *x, struct writes *out, MDB_val key, MDB_val v,
+	    struct weir_err *err)
+{
+	const uint8_t *k = key.mv_data;
+	struct writes_entry *e;
+	uint64_t token = 0;
+
+	for (int i = 0; i < 8 && key.mv_size == 8; i++)
+		token = token << 8 | k[i];
+	if (token == 0 || !is_good(x, key, v, WRITES_VALUE))
+		return bad(x, "the entry of a token", err);
+	e = writes_at(out, token);
+	if (e == NULL)
+		return err_nomem(err);
+	e->count += get_u64(v.mv_data);
+	return 1;
+}
+
+int
+index_writes(struct index *x, struct index_meta *m, struct writes *out,
+	     struct weir_err *err)
+{
+	MDB_val key = value(WATERMARK, sizeof(WATERMARK)), v;
+	MDB_cursor *c = NULL;
+	int rc = look(x, err), more;
+
+	if (rc <= 0)
+		return rc;
+	rc = get(x, x->env->meta, &key, &v, err);
+	if (rc > 0 && meta_decode(x, m, v) != 0)
+		rc = bad(x, "it has no watermark of this store", err);
+	if (rc > 0) {
+		more = mdb_cursor_open(x->read, x->env->writes, &c);
+		while (more == 0 && rc > 0 &&
+		       (more = mdb_cursor_get(c, &key, &v, MDB_NEXT)) == 0)
+			rc = take_writes(x, out, key, v, err);
+		mdb_cursor_close(c);
+		if (rc > 0 && more != MDB_NOTFOUND)
+			rc = lmdb(x, more, "cannot read", err);
+	}
+	looked(x);
+	return rc;
+}
+
 /* ---- all of a table ------------------------------------------------------ */
 
 static int
@@ -398,6 +447,8 @@ index_verify(struct index *x, struct weir_err *err)
 		rc = verify_table(x, x->env->ids, ID_VALUE, m.ids, err);
 	if (rc == 0)
 		rc = verify_table(x, x->env->places, PLACE_VALUE, 0, err);
+	if (rc == 0)
+		rc = verify_table(x, x->env->writes, WRITES_VALUE, 0, err);
 	looked(x);
 	return rc;
 }
@@ -468,6 +519,53 @@ index_put_place(struct index *x, const struct place *at, struct weir_err *err)
 	put_u64(p + 8, at->group);
 	return lmdb(x, put(x, x->env->places, value(k, 8), p, sizeof(p), 0),
 		    "cannot write", err);
+}
+
+static int
+add_writes(struct index *x, const struct writes_entry *e, struct weir_err *err)
+{
+	uint8_t k[8], p[WRITES_VALUE];
+	MDB_val key = value(k, 8), old;
+	uint64_t n = e->count;
+	int rc;
+
+	place_key(k, e->token);
+	rc = mdb_get(x->write, x->env->writes, &key, &old);
+	if (rc == 0 && !is_good(x, key, old, WRITES_VALUE))
+		return bad(x, "the entry of a token", err);
+	if (rc == 0)
+		n += get_u64(old.mv_data);
+	else if (rc != MDB_NOTFOUND)
+		return lmdb(x, rc, "cannot read", err);
+	put_u64(p, n);
+	return lmdb(x, put(x, x->env->writes, key, p, sizeof(p), 0),
+		    "cannot write", err);
+}
+
+int
+index_add_writes(struct index *x, const struct writes *w, uint64_t from,
+		 struct weir_err *err)
+{
+	MDB_val key = value(WATERMARK, sizeof(WATERMARK)), v;
+	const struct writes_entry *e;
+	struct index_meta m;
+	size_t i = 0;
+	int rc = mdb_get(x->write, x->env->meta, &key, &v);
+
+	if (rc == MDB_NOTFOUND)
+		m.tail.next_sequence = 1;
+	else if (rc != 0)
+		return lmdb(x, rc, "cannot read", err);
+	else if (meta_decode(x, &m, v) != 0)
+		return bad(x, "it has no watermark of this store", err);
+	/* They were counted already, or others are missing. */
+	if (m.tail.next_sequence != from)
+		return bad(x, "its watermark is not where it was left", err);
+	rc = 0;
+	while (rc == 0 && (e = writes_next(w, &i)) != NULL)
+		if (e->count > 0)
+			rc = add_writes(x, e, err);
+	return rc;
 }
 
 int

@@ -16,6 +16,8 @@
 
 #include "store/journal.h"
 
+struct writes;
+
 /* A frame to begin at when a sequence is looked for. */
 struct place {
 	uint64_t sequence;
@@ -70,6 +72,10 @@ int index_place(struct index *x, struct place *out, uint64_t sequence,
 		struct weir_err *err);
 int index_watermark(struct index *x, struct index_meta *m,
 		    struct weir_err *err);
+/* The watermark, and how many records up to it carry each token: added to the
+ * counts of *out, which may be incomplete after a code. */
+int index_writes(struct index *x, struct index_meta *m, struct writes *out,
+		 struct weir_err *err);
 
 struct index_name {
 	char key[INDEX_KEY_MAX];
@@ -102,6 +108,11 @@ int index_put_id(struct index *x, const uint8_t id[16], uint64_t position,
 		 struct weir_err *err);
 int index_put_place(struct index *x, const struct place *p,
 		    struct weir_err *err);
+/* Adds to the counts what the records from sequence `from` on say: in the
+ * transaction that moves the watermark, which stands before it, and nowhere
+ * else. */
+int index_add_writes(struct index *x, const struct writes *w, uint64_t from,
+		     struct weir_err *err);
 /* Forgets all heads; for weir reindex --heads. */
 int index_forget_heads(struct index *x, struct weir_err *err);
 /* Syncs and ends it; with a watermark unless m is NULL. Any failure leaves the

@@ -16,7 +16,7 @@
 #define MAP_MOST  ((size_t)1 << 40)
 #define MAP_LEAST ((size_t)1 << 30)
 #define READERS	  4096u
-#define TABLES	  4u
+#define TABLES	  5u
 #define FILE_MODE 0600
 
 static pthread_mutex_t list_mu = PTHREAD_MUTEX_INITIALIZER;
@@ -75,6 +75,8 @@ open_tables(struct index_env *e, bool create)
 		rc = mdb_dbi_open(txn, "ids", flags, &e->ids);
 	if (rc == 0)
 		rc = mdb_dbi_open(txn, "places", flags, &e->places);
+	if (rc == 0)
+		rc = mdb_dbi_open(txn, "writes", flags, &e->writes);
 	if (rc != 0) {
 		mdb_txn_abort(txn);
 		return rc;
@@ -161,7 +163,11 @@ open_new(struct index_env **out, const char *path, bool create,
 			     path);
 	if (rc == 0) {
 		rc = open_tables(e, create);
-		if (rc != 0)
+		if (rc == MDB_NOTFOUND)
+			rc = err_set(err, WEIR_EDAMAGE,
+				     "%s was made by another version of weir",
+				     path);
+		else if (rc != 0)
 			rc = index_env_err(err, rc, "cannot read", path);
 	}
 	if (rc != 0) {

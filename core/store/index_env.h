@@ -18,7 +18,7 @@ struct weir_err;
 struct index_env {
 	struct index_env *next;
 	MDB_env *env;
-	MDB_dbi meta, heads, ids, places;
+	MDB_dbi meta, heads, ids, places, writes;
 	bool fixed; /* it can't be written */
 	uint64_t dev, ino;
 	unsigned users;

@@ -65,7 +65,11 @@ indexer_new(struct store *s, const struct index_meta *at)
 		tail_init(&x->meta.tail);
 	x->meta.tail.frontier_from = 0;
 	x->least = s->index_after;
-	gather_init(&x->gather, &s->journal, &x->meta);
+	if (gather_init(&x->gather, &s->journal, &x->meta) != 0) {
+		gather_fini(&x->gather);
+		mem_free(x);
+		return NULL;
+	}
 	buf_init(&x->window, WINDOW_MOST);
 	pthread_mutex_init(&x->mu, NULL);
 	pthread_cond_init(&x->news, NULL);
@@ -154,8 +158,9 @@ put_all(struct indexer *x, struct weir_err *err)
 	return rc;
 }
 
+/* from: the first sequence of the batch. */
 static int
-write_batch(struct indexer *x, struct weir_err *err)
+write_batch(struct indexer *x, uint64_t from, struct weir_err *err)
 {
 	struct index *index = x->s->index;
 	int rc = 0;
@@ -170,6 +175,8 @@ write_batch(struct indexer *x, struct weir_err *err)
 	rc = index_begin(index, err);
 	if (rc == 0)
 		rc = put_all(x, err);
+	if (rc == 0)
+		rc = index_add_writes(index, x->gather.writes, from, err);
 	if (rc == 0)
 		rc = index_commit(index, &x->meta, err);
 	index_abort(index);
@@ -215,7 +222,7 @@ batch(struct indexer *x, uint64_t limit, struct weir_err *err)
 	else
 		x->meta.group = tail_position(t) - GROUP_HEADER;
 	if (rc == 0)
-		rc = write_batch(x, err);
+		rc = write_batch(x, was.tail.next_sequence, err);
 	if (rc != 0)
 		x->meta = was;
 	return rc;

@@ -42,6 +42,7 @@ struct record_draft {
 	bool has_created_at;  /* else the time of admission */
 	int64_t created_at;
 	uint64_t token;	      /* sequence of the token that wrote it, or 0 */
+	uint64_t token_limit; /* so many records may carry it; 0: no limit */
 	uint64_t expected;    /* EXPECT_ANY, EXPECT_EXISTS, 0 or a version */
 	/* internal: reserved aggregates are allowed */
 	bool system;

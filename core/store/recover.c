@@ -526,16 +526,36 @@ fits(struct recovery *r, const struct index_meta *m)
 		&& find_fits(r->s, m);
 }
 
+/* What the index counted of tokens, and the watermark up to which it did. False:
+ * there is no index to be used. */
+static bool
+take_writes(struct store *s, struct index_meta *m)
+{
+	struct weir_err err = {0};
+	int rc;
+
+	writes_zero(s->writes);
+	rc = index_writes(s->index, m, s->writes, &err);
+	if (rc >= 0)
+		return rc > 0;
+	diag(DIAG_WARN, "index",
+	     "%s; the journal is read from its beginning", err.msg);
+	index_drop(s->index, s->writing && rc == WEIR_EDAMAGE);
+	writes_zero(s->writes);
+	return false;
+}
+
 /* Opens the index, or not: 1 and *m. */
 static int
 open_index(struct recovery *r, struct index_meta *m)
 {
 	struct store *s = r->s;
 
-	if (index_open(s->index, m, s->writing) <= 0)
+	if (index_open(s->index, m, s->writing) <= 0 || !take_writes(s, m))
 		return 0;
 	if (fits(r, m))
 		return 1;
+	writes_zero(s->writes);
 	diag(DIAG_WARN, "index",
 	     "the index in %s does not fit the journal; the journal is read "
 	     "from its beginning",
@@ -604,9 +624,13 @@ begin_indexer(struct recovery *r, struct index_meta *m, bool *have,
 	if (rc != 0)
 		diag(DIAG_WARN, "index", "the index could not be built: %s",
 		     why.msg);
-	if (index_watermark(s->index, m, NULL) > 0)
-		*have = true;
-	return 0;
+	*have = take_writes(s, m);
+	if (!*have) {
+		/* It begins at a watermark that is gone. */
+		indexer_free(s->indexer);
+		s->indexer = indexer_new(s, NULL);
+	}
+	return s->indexer != NULL ? 0 : err_nomem(err);
 }
 
 static int

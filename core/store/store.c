@@ -175,6 +175,7 @@ init(struct store *s, const char *dir, const struct store_options *o,
 			? 2 * s->index_after
 			: UINT64_MAX;
 	s->ids = ids_new();
+	s->writes = writes_new();
 	s->own = reader_new(s);
 	s->pending = pending_new();
 	s->queue = queue_new(s);
@@ -189,6 +190,7 @@ init(struct store *s, const char *dir, const struct store_options *o,
 		s->journal.max_bytes = o->max_segment_bytes;
 	if (s->folder == NULL || s->dir == NULL || s->lock_path == NULL
 	    || s->live_path == NULL || s->heads == NULL || s->ids == NULL
+	    || s->writes == NULL
 	    || s->finder == NULL || s->own == NULL || s->pending == NULL || s->queue == NULL)
 		return err_nomem(err);
 	return 0;
@@ -307,6 +309,7 @@ free_store(struct store *s)
 	pending_free(s->pending);
 	heads_free(s->heads);
 	ids_free(s->ids);
+	writes_free(s->writes);
 	buf_fini(&s->window);
 	buf_fini(&s->out);
 	mem_free(s->places);
@@ -419,6 +422,19 @@ store_last(const struct store *s)
 	last = s->last;
 	pthread_mutex_unlock(&own->mu);
 	return last;
+}
+
+uint64_t
+store_token_writes(struct store *s, uint64_t token)
+{
+	const struct writes_entry *e;
+	uint64_t n;
+
+	pthread_mutex_lock(&s->mu);
+	e = writes_find(s->writes, token);
+	n = e != NULL ? e->count : 0;
+	pthread_mutex_unlock(&s->mu);
+	return n;
 }
 
 /* Microseconds of a clock that costs next to nothing and goes in steps of some

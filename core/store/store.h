@@ -103,7 +103,8 @@ struct receipt {
  * (record_check). Errors leave the store unchanged: WEIR_EINPUT (err->offset
  * is not set; err->sequence is the index of the draft + 1), WEIR_ECONFLICT
  * (expected version: err->version is the present one; or event_id seen with
- * other content), WEIR_ENOSPC (heals), WEIR_EIO and WEIR_EFAILED (the writer
+ * other content), WEIR_EDENIED (archived; or more records would carry a token
+ * than its limit allows), WEIR_ENOSPC (heals), WEIR_EIO and WEIR_EFAILED (the writer
  * has failed: reopen). A commit in which every draft is a duplicate writes
  * nothing; one in which some are and others not is WEIR_ECONFLICT.
  */
@@ -150,6 +151,9 @@ struct store_answer {
 int store_submit(struct store *s, const struct record_draft *drafts, size_t n,
 		 int flags, const struct store_answer *answer,
 		 struct weir_err *err);
+
+/* How many records carry a token (record_draft.token). Any thread. */
+uint64_t store_token_writes(struct store *s, uint64_t token);
 
 /* ---- heads -------------------------------------------------------------- */
 

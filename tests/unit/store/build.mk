@@ -107,4 +107,11 @@ tests_unit_store_test_index_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_store_test_index_LDADD = $(TEST_LIBS)
 tests_unit_store_test_index_SOURCES = tests/unit/store/test_index.c \
 	$(STORE_TEST)
+
+check_PROGRAMS += tests/unit/store/test_writes
+TESTS += tests/unit/store/test_writes
+tests_unit_store_test_writes_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_store_test_writes_LDADD = $(TEST_LIBS)
+tests_unit_store_test_writes_SOURCES = tests/unit/store/test_writes.c \
+	$(STORE_TEST)
 endif
