@@ -19,6 +19,7 @@
 #include "base/must.h"
 #include "base/os.h"
 #include "base/str.h"
+#include "model/config.h"
 #include "store/reader.h"
 
 #define RESERVE_MOST (64u << 10) /* of a body, on the word of its sender */
@@ -44,7 +45,13 @@ api_new(struct api **out, const struct api_options *o, struct weir_err *err)
 	a->host_cookie = o->host_cookie;
 	a->started = clock_monotonic();
 	atomic_init(&a->config, o->config);
+	a->folds = fold_cache_new(config_u64(o->config, "memory_threshold"));
+	if (a->folds == NULL) {
+		mem_free(a);
+		return err_nomem(err);
+	}
 	pthread_mutex_init(&a->lock, NULL);
+	pthread_mutex_init(&a->folding, NULL);
 	*out = a;
 	return 0;
 }
@@ -56,7 +63,9 @@ api_free(struct api *a)
 		return;
 	while (a->nreaders > 0)
 		reader_free(a->readers[--a->nreaders]);
+	fold_cache_free(a->folds);
 	pthread_mutex_destroy(&a->lock);
+	pthread_mutex_destroy(&a->folding);
 	mem_free(a);
 }
 
@@ -236,12 +245,18 @@ api_body(struct api_call *c, const void *data, size_t n)
 bool
 api_run(struct api_call *c, void (*ready)(void *cookie), void *cookie)
 {
+	struct weir_err err = {0};
 	int rc;
 
 	if (c->answered)
 		return true;
 	c->ready = ready;
 	c->ready_cookie = cookie;
+	rc = store_refresh(c->api->store, &err);
+	if (rc != 0) {
+		api_fail(c, &err);
+		return true;
+	}
 	rc = c->route->run(c);
 	if (rc == API_LATER)
 		return false;

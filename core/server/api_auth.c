@@ -116,5 +116,6 @@ api_actor(struct api_call *c, struct record_draft *d, struct weir_err *err)
 	d->group = g != NULL ? g->group : c->caller.group;
 	d->user = g != NULL ? g->user : c->caller.user;
 	d->token = g != NULL ? g->token : 0;
+	d->token_limit = g != NULL ? g->limit : 0;
 	return 0;
 }

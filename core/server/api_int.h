@@ -9,6 +9,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include "model/fold.h"
 #include "model/policy.h"
 #include "server/api.h"
 #include "store/store.h"
@@ -16,6 +17,7 @@
 #define API_PARTS      5	  /* {...} of a route, at most */
 #define API_PARAMS     16	  /* of a query, at most */
 #define API_READERS    16	  /* kept for the next call */
+#define API_CURSOR_MAX (4 * (WEIR_NAME_MAX + WEIR_ID_MAX))
 #define API_BODY_MAX   (9u << 20) /* one commit and what JSON adds */
 #define API_IMPORT_MAX (64u << 20)
 #define API_OUT_MAX    (256u << 20) /* of one answer */
@@ -53,7 +55,9 @@ struct api {
 	char boot[17]; /* what made request ids begin with */
 	_Atomic uint64_t calls;
 	int64_t started; /* monotonic */
-	_Atomic size_t held; /* bytes of bodies */
+	_Atomic size_t held;	 /* bytes of bodies */
+	pthread_mutex_t folding; /* guards folds */
+	struct fold_cache *folds;
 	pthread_mutex_t lock; /* guards readers */
 	struct reader *readers[API_READERS];
 	size_t nreaders;
@@ -118,10 +122,20 @@ void api_field(struct api_call *c, const char *name, const char *fmt, ...)
 int api_query(struct api_call *c, struct weir_str *out, const char *name);
 /* As a whole number; *out is left when absent. -1: a problem was answered. */
 int api_query_u64(struct api_call *c, uint64_t *out, const char *name);
+/* Decodes percent-encoded UTF-8 to *to, which moves behind it. */
+bool api_decode(struct weir_str *out, char **to, struct weir_str s);
 /* Refuses a query parameter that is not in the NULL-ended list: 0 or -1. */
 int api_query_known(struct api_call *c, const char *const *names);
 const char *api_header(struct api_call *c, const char *name);
 const struct config *api_config(struct api_call *c);
+/* Which of the media types (NULL-ended; the first is the default) is asked for;
+ * -1 after a 406. */
+int api_accept(struct api_call *c, const char *const *types);
+/* Gives the answer its ETag. True when If-None-Match has it: answer 304. */
+bool api_unchanged(struct api_call *c, uint64_t version);
+/* If-Match and If-None-Match as an expected version (EXPECT_...): 1, 0 when
+ * there is none, or -1 after a 400. */
+int api_expected(struct api_call *c, uint64_t *out);
 
 /* Has the caller this scope (enum policy_scope) at all? */
 bool api_has_scope(const struct api_call *c, unsigned scope);
@@ -157,8 +171,23 @@ int api_put_record(struct api_call *c, struct buf *out, uint64_t position,
 int api_put_view(struct buf *out, struct reader *r,
 		 const struct record_view *v, struct weir_err *err);
 
+/* The first version of an aggregate whose commit came after a time
+ * (microseconds from CLOCK_MIN_US on) or a sequence: newest + 1 when none did.
+ */
+enum api_by {
+	API_BY_TIME,
+	API_BY_SEQUENCE
+};
+int api_first_after(struct reader *r, uint64_t *out, struct weir_str type,
+		    struct weir_str id, uint64_t newest, enum api_by by,
+		    uint64_t value, struct weir_err *err);
+
 /* Appends text percent-encoded as one path segment or query value. */
 void api_put_encoded(struct buf *out, struct weir_str text);
+/* Gives the answer a Link to the next page: this request with the parameter
+ * `name` set to value, and without the parameter `drop` (or NULL). */
+void api_next(struct api_call *c, const char *name, struct weir_str value,
+	      const char *drop);
 
 /* ---- between api.c and its parts ----------------------------------------- */
 

@@ -2,8 +2,8 @@
 /* Readers for calls, and records as JSON. */
 #include "server/api_int.h"
 
+#include "base/clock.h"
 #include "base/err.h"
-#include "base/must.h"
 #include "store/reader.h"
 
 struct reader *
@@ -65,5 +65,35 @@ api_put_record(struct api_call *c, struct buf *out, uint64_t position,
 	if (rc == 0)
 		rc = api_put_view(out, r, &v, err);
 	api_reader_back(c, r);
+	return rc;
+}
+
+/* ---- by time and sequence ------------------------------------------------ */
+
+int
+api_first_after(struct reader *r, uint64_t *out, struct weir_str type,
+		struct weir_str id, uint64_t newest, enum api_by by,
+		uint64_t value, struct weir_err *err)
+{
+	uint64_t low = 1, high = newest + 1;
+	struct record_view v;
+	int rc = 0;
+
+	/* Both rise with the version: low - 1 is not after, high is. */
+	while (rc == 0 && low < high) {
+		uint64_t mid = low + (high - low) / 2;
+
+		rc = reader_version(r, &v, type, id, mid, err);
+		if (rc != 0)
+			break;
+		if ((by == API_BY_TIME
+			     ? (uint64_t)(v.committed_at - CLOCK_MIN_US)
+			     : v.sequence) > value)
+			high = mid;
+		else
+			low = mid + 1;
+	}
+	if (rc == 0)
+		*out = low;
 	return rc;
 }

@@ -45,19 +45,22 @@ status_of(int code)
 void
 api_field(struct api_call *c, const char *name, const char *fmt, ...)
 {
-	char near[1600];
-	va_list ap;
+	struct buf *b = &c->fields;
+	va_list ap, again;
 	int n;
 
 	must(c->answer.nfields < API_FIELDS);
 	va_start(ap, fmt);
-	n = vsnprintf(near, sizeof(near), fmt, ap);
-	va_end(ap);
-	if (n < 0 || (size_t)n >= sizeof(near))
-		return; /* no field is better than half of one */
-	c->field_at[c->answer.nfields] = c->fields.len;
-	if (buf_add(&c->fields, near, (size_t)n + 1) == 0)
+	va_copy(again, ap);
+	n = vsnprintf(NULL, 0, fmt, ap);
+	if (n >= 0 && buf_reserve(b, (size_t)n + 1) == 0) {
+		vsnprintf(b->data + b->len, (size_t)n + 1, fmt, again);
+		c->field_at[c->answer.nfields] = b->len;
 		c->answer.field[c->answer.nfields++].name = name;
+		b->len += (size_t)n + 1;
+	}
+	va_end(again);
+	va_end(ap);
 }
 
 int
@@ -67,7 +70,8 @@ api_reply_as(struct api_call *c, int status, const char *type)
 	c->answer.status = status;
 	c->answer.type = type;
 	c->answer.body = buf_str(&c->out);
-	if (c->out.failed) {
+	if (c->out.failed || c->fields.failed) {
+		c->answer.nfields = 0;
 		c->answer.status = 503;
 		c->answer.type = "application/problem+json";
 		c->answer.body = STR(NO_MEMORY);

@@ -18,6 +18,7 @@
 
 /* Each api_X.c has its line here. */
 static const struct api_route *const tables[] = {
+	api_aggregates_routes,
 	api_basics_routes,
 	api_events_routes,
 };
@@ -75,6 +76,12 @@ decode(struct weir_str *out, char **to, struct weir_str s, bool plus)
 	*out = (struct weir_str){*to, (size_t)(p - *to)};
 	*to = p;
 	return str_utf8_valid(*out) == out->len;
+}
+
+bool
+api_decode(struct weir_str *out, char **to, struct weir_str s)
+{
+	return decode(out, to, s, false);
 }
 
 /* Takes what is before sep off *rest; false at the end. */
@@ -340,21 +347,4 @@ api_query_known(struct api_call *c, const char *const *names)
 		return -1;
 	}
 	return 0;
-}
-
-void
-api_put_encoded(struct buf *out, struct weir_str text)
-{
-	static const char plain[] = "abcdefghijklmnopqrstuvwxyz"
-				    "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				    "0123456789-._~";
-
-	for (size_t i = 0; i < text.len; i++) {
-		unsigned char ch = (unsigned char)text.data[i];
-
-		if (ch != '\0' && strchr(plain, ch) != NULL)
-			buf_putc(out, (char)ch);
-		else
-			buf_printf(out, "%%%02X", ch);
-	}
 }

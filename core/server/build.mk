@@ -6,11 +6,14 @@ SERVER_LIBS = $(UV_LIBS) $(MHD_LIBS)
 core_libserver_la_SOURCES = \
 	core/server/api.c \
 	core/server/api.h \
+	core/server/api_accept.c \
+	core/server/api_aggregates.c \
 	core/server/api_append.c \
 	core/server/api_auth.c \
 	core/server/api_basics.c \
 	core/server/api_events.c \
 	core/server/api_int.h \
+	core/server/api_link.c \
 	core/server/api_problem.c \
 	core/server/api_read.c \
 	core/server/api_reply.c \

@@ -199,10 +199,11 @@ static int
 merge(struct each *e)
 {
 	char after[INDEX_KEY_MAX];
-	size_t len = 0;
+	size_t len = e->last_len;
 	int rc = 0, n = 0;
 	bool same;
 
+	memcpy(after, e->last, len);
 	while (rc == 0 && (n = next_piece(e, after, len)) > 0) {
 		for (int i = 0; rc == 0 && i < n; i++) {
 			rc = memory_to(e, &same, &e->piece[i]);
@@ -225,10 +226,24 @@ store_each(struct store *s, bool reserved,
 		     const struct head *head),
 	   void *cookie)
 {
+	struct weir_str none = {NULL, 0};
+
+	return store_each_after(s, reserved, none, none, fn, cookie);
+}
+
+int
+store_each_after(struct store *s, bool reserved, struct weir_str type,
+		 struct weir_str id,
+		 int (*fn)(void *cookie, struct weir_str type,
+			   struct weir_str id, const struct head *head),
+		 void *cookie)
+{
 	struct each e = {
 		.s = s, .reserved = reserved, .fn = fn, .cookie = cookie};
 	int rc;
 
+	if (type.data != NULL)
+		e.last_len = index_key(e.last, type, id);
 	buf_init(&e.keys, NAMES_MOST);
 	e.piece = mem_resize(NULL, PIECE * sizeof(*e.piece));
 	rc = e.piece == NULL ? WEIR_ENOMEM : copy(&e);

@@ -175,6 +175,13 @@ int store_each(struct store *s, bool reserved,
 	       int (*fn)(void *cookie, struct weir_str type, struct weir_str id,
 			 const struct head *head),
 	       void *cookie);
+/* The same from behind a name on, which need not be there; absent: from the
+ * first on. At most WEIR_NAME_MAX and WEIR_ID_MAX bytes. */
+int store_each_after(struct store *s, bool reserved, struct weir_str type,
+		     struct weir_str id,
+		     int (*fn)(void *cookie, struct weir_str type,
+			       struct weir_str id, const struct head *head),
+		     void *cookie);
 uint64_t store_aggregates(struct store *s, bool reserved);
 
 /* ---- the index ---------------------------------------------------------- */

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/* Links: percent-encoding, and the address of the next page. */
+#include "server/api_int.h"
+
+#include <string.h>
+#include "base/buf.h"
+#include "base/str.h"
+
+void
+api_put_encoded(struct buf *out, struct weir_str text)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyz"
+				    "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				    "0123456789-._~";
+
+	for (size_t i = 0; i < text.len; i++) {
+		unsigned char ch = (unsigned char)text.data[i];
+
+		if (ch != '\0' && strchr(plain, ch) != NULL)
+			buf_putc(out, (char)ch);
+		else
+			buf_printf(out, "%%%02X", ch);
+	}
+}
+
+/* The route's path with the parts in it. */
+static void
+put_path(struct buf *out, const struct api_call *c)
+{
+	const char *p = c->route->pattern;
+	size_t part = 0;
+
+	while (*p != '\0') {
+		if (*p != '{') {
+			buf_putc(out, *p++);
+			continue;
+		}
+		api_put_encoded(out, c->part[part++]);
+		p = strchr(p, '}') + 1;
+	}
+}
+
+void
+api_next(struct api_call *c, const char *name, struct weir_str value,
+	 const char *drop)
+{
+	struct buf b;
+
+	buf_init(&b, 1 << 16);
+	put_path(&b, c);
+	buf_printf(&b, "?%s=", name);
+	api_put_encoded(&b, value);
+	for (size_t i = 0; i < c->nparams; i++) {
+		const struct api_param *p = &c->params[i];
+
+		if (str_is(p->name, name) ||
+		    (drop != NULL && str_is(p->name, drop)))
+			continue;
+		buf_putc(&b, '&');
+		api_put_encoded(&b, p->name);
+		buf_putc(&b, '=');
+		api_put_encoded(&b, p->value);
+	}
+	api_field(c, "Link", "<%s>; rel=\"next\"", buf_cstr(&b));
+	c->fields.failed |= b.failed;
+	buf_fini(&b);
+}
