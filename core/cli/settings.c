@@ -184,6 +184,8 @@ static const struct cli_option config_options[] = {
 	 "how long a sink's plugin may take for one batch"},
 	{"runner-memory", 0, "BYTES", 0,
 	 "memory that one sink's process may hold; 0: no bound"},
+	{"stream-heartbeat", 0, "TIME", 0,
+	 "how often a live stream says something, at least"},
 	{"diag-level", 0, "error|warn|info|debug|trace", 0,
 	 "which of weir's own messages are shown"},
 	{"unset", 0, "SETTING", CLI_MANY, "back to the default"},

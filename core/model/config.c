@@ -48,6 +48,8 @@ static const struct config_key keys[] = {
 	 "how long a sink's plugin may take for one batch (us, ms, s, m, h)"},
 	{"runner_memory", CONFIG_BYTES, "2G", "BYTES",
 	 "memory that one sink's process may hold; 0: no bound (K, M, G)"},
+	{"stream_heartbeat", CONFIG_DURATION, "15s", "TIME",
+	 "how often a live stream says something, at least (us, ms, s, m, h)"},
 	{"diag_level", CONFIG_WORD, "warn", "error|warn|info|debug|trace",
 	 "which of weir's own messages are shown"},
 	{NULL, CONFIG_UINT, NULL, NULL, NULL},

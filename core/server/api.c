@@ -20,6 +20,7 @@
 #include "base/os.h"
 #include "base/str.h"
 #include "model/config.h"
+#include "server/feed.h"
 #include "store/reader.h"
 
 #define RESERVE_MOST (64u << 10) /* of a body, on the word of its sender */
@@ -301,6 +302,7 @@ api_end(struct api_call *c)
 	if (c == NULL)
 		return;
 	atomic_fetch_sub(&c->api->held, c->body.cap);
+	feed_free(c->answer.feed);
 	if (c->own_free != NULL)
 		c->own_free(c->own);
 	else

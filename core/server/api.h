@@ -111,8 +111,9 @@ struct api_answer {
 	struct api_field {
 		const char *name, *value;
 	} field[API_FIELDS];
-	/* Not NULL: the answer goes on as a stream, read with feed_read
-	 * (feed.h) until the client goes. The call owns it. */
+	/* Not NULL: the answer goes on behind body as a stream, read with
+	 * feed_read (feed.h) until it ends or the client goes. The call owns
+	 * it. */
 	struct feed *feed;
 	bool close; /* the connection is to end */
 };

@@ -7,8 +7,11 @@
 
 #include <string.h>
 #include <strings.h>
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/str.h"
+
+#define RECHECK_US 1000000
 
 static unsigned
 wanted_scope(const struct api_route *r)
@@ -62,6 +65,23 @@ api_auth(struct api_call *c)
 			   scope == POLICY_READ	    ? "read"
 			   : scope == POLICY_APPEND ? "append"
 						    : "admin");
+}
+
+int
+api_still(struct api_call *c, int64_t *checked, struct weir_err *err)
+{
+	int64_t now = clock_monotonic();
+	struct policy_grant *fresh = NULL;
+	int rc;
+
+	if (c->grant == NULL || now - *checked < RECHECK_US)
+		return 0;
+	*checked = now;
+	rc = policy_grant(c->api->policy, &fresh,
+			  bearer(api_header(c, "Authorization")), err);
+	if (rc == 0)
+		policy_grant_free(fresh);
+	return rc;
 }
 
 bool

@@ -133,6 +133,7 @@ finish_append(struct api_call *c)
 }
 
 const struct api_route api_events_routes[] = {
+	{"GET", "/v1/events", API_READ, api_records_run, NULL},
 	{"POST", "/v1/events", API_APPEND | API_JSON, run_append,
 	 finish_append},
 	{NULL, NULL, 0, NULL, NULL},

@@ -17,6 +17,7 @@
 #define API_PARTS      5	  /* {...} of a route, at most */
 #define API_PARAMS     16	  /* of a query, at most */
 #define API_READERS    16	  /* kept for the next call */
+#define API_TYPE_NDJSON "application/x-ndjson"
 #define API_CURSOR_MAX (4 * (WEIR_NAME_MAX + WEIR_ID_MAX))
 #define API_BODY_MAX   (9u << 20) /* one commit and what JSON adds */
 #define API_IMPORT_MAX (64u << 20)
@@ -182,6 +183,18 @@ int api_first_after(struct reader *r, uint64_t *out, struct weir_str type,
 		    struct weir_str id, uint64_t newest, enum api_by by,
 		    uint64_t value, struct weir_err *err);
 
+/* type, id, event (patterns) and tag of a query, and whether it names reserved
+ * aggregates and may. */
+struct api_filter {
+	struct weir_str type, id, event, tag;
+	bool reserved;
+};
+void api_take_filter(struct api_call *c, struct api_filter *f);
+/* Does it match, and may the caller read it? */
+bool api_wanted(struct api_call *c, const struct api_filter *f,
+		const struct record_view *v);
+int api_records_run(struct api_call *c);
+
 /* Appends text percent-encoded as one path segment or query value. */
 void api_put_encoded(struct buf *out, struct weir_str text);
 /* Gives the answer a Link to the next page: this request with the parameter
@@ -198,6 +211,9 @@ int api_route_each(int (*fn)(void *cookie, const struct api_route *r),
 		   void *cookie);
 /* Looks at who asks and what for, or answers. */
 void api_auth(struct api_call *c);
+/* Is the token still good? Looked up when *checked (monotonic) is more than a
+ * second ago: 0 or WEIR_EDENIED. */
+int api_still(struct api_call *c, int64_t *checked, struct weir_err *err);
 /* Answers what was submitted. */
 void api_append_finish(struct api_call *c);
 void api_append_free(struct api_call *c);

@@ -21,6 +21,7 @@ static const struct api_route *const tables[] = {
 	api_aggregates_routes,
 	api_basics_routes,
 	api_events_routes,
+	api_stream_routes,
 };
 #define NTABLES (sizeof(tables) / sizeof(tables[0]))
 

@@ -16,8 +16,10 @@ core_libserver_la_SOURCES = \
 	core/server/api_link.c \
 	core/server/api_problem.c \
 	core/server/api_read.c \
+	core/server/api_records.c \
 	core/server/api_reply.c \
 	core/server/api_route.c \
+	core/server/api_stream.c \
 	core/server/feed.c \
 	core/server/feed.h \
 	core/server/hub.c \
