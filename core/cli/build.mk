@@ -34,6 +34,7 @@ core_libcli_la_SOURCES = \
 	core/cli/progress.c \
 	core/cli/progress.h \
 	core/cli/reindex.c \
+	core/cli/server.c \
 	core/cli/settings.c \
 	core/cli/sink.c \
 	core/cli/sink.h \

@@ -68,7 +68,9 @@ set_diag_level(struct cli *c)
 	if (diag_level_parse(&level, text) != 0)
 		return;
 	if (strcmp(config_from(c->config, "diag_level"), "default") == 0 &&
-	    strcmp(c->command->words, "sink run") != 0)
+	    strcmp(c->command->words, "sink run") != 0 &&
+	    strcmp(c->command->words, "start") != 0 &&
+	    strcmp(c->command->words, "restart") != 0)
 		level = DIAG_ERROR;
 	diag_set_level(level);
 }

@@ -24,7 +24,9 @@ struct config;
 enum cli_flag {
 	CLI_REQUIRED = 1 << 0, /* option, operand: must be given */
 	CLI_MANY = 1 << 1,     /* option, operand: may be given many times */
-	CLI_TRUTH = 1 << 2 /* option without arg: --x=true|false works too */
+	CLI_TRUTH = 1 << 2, /* option without arg: --x=true|false works too */
+	CLI_MAYBE = 1 << 3  /* option with arg: --x alone is --x=true, and a
+			     * value stands behind = */
 };
 
 /* One option. name and help are without dashes and full stop. */

@@ -62,8 +62,12 @@ option_left(char out[96], const struct cli_option *o)
 
 	if (o->letter != 0)
 		snprintf(letter, sizeof(letter), "-%c, ", o->letter);
-	snprintf(out, 96, "%s--%s%s%s%s", letter, o->name, o->arg ? " " : "",
-		 o->arg ? o->arg : "", o->flags & CLI_MANY ? "..." : "");
+	if (o->flags & CLI_MAYBE)
+		snprintf(out, 96, "%s--%s[=%s]", letter, o->name, o->arg);
+	else
+		snprintf(out, 96, "%s--%s%s%s%s", letter, o->name,
+			 o->arg ? " " : "", o->arg ? o->arg : "",
+			 o->flags & CLI_MANY ? "..." : "");
 }
 
 static void

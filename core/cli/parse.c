@@ -180,6 +180,8 @@ take_long(struct cli *c, char **argv, int argc, int *i, struct weir_err *err)
 		return unknown_option(c, arg, len, err);
 	if (arg[len] == '=')
 		value = arg + len + 1;
+	else if (o->flags & CLI_MAYBE)
+		value = "true";
 	else if (o->arg != NULL && *i + 1 < argc)
 		value = argv[++*i];
 	else if (o->arg != NULL)

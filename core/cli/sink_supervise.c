@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * weir sink run without a name, or with several: both ends of the supervision.
- * A child is this program as `weir sink run NAME` with the same data folder,
- * settings file and plugin folder.
  */
 #include "cli/sink.h"
 
@@ -13,15 +11,11 @@
 #include "bus/sinkconf.h"
 #include "bus/supervisor.h"
 #include "model/config.h"
+#include "server/sinks.h"
 
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define SELF	  "/proc/self/exe"
-#define NAME_AT	  3 /* of the words of a child */
-#define WORDS_MAX 11
-#define STOP_US	  10000000
 
 static struct supervisor *_Atomic supervisor; /* for the signal handlers */
 static struct runner *_Atomic runner;
@@ -110,40 +104,24 @@ supervise(const struct supervisor_options *o, struct weir_err *err)
 int
 sink_supervise(struct cli *c, struct weir_err *err)
 {
-	const char *words[WORDS_MAX] = {"weir", "sink", "run", "",
-					"--data-dir"};
-	const char **names;
-	struct supervisor_options o = {.program = SELF,
-				       .argv = words,
-				       .name_at = NAME_AT,
-				       .stop_fd = cli_stop_fd()};
-	size_t n = 6;
-	int rc = cli_data_dir(c, &o.store_dir, err);
+	const char *dir, **names;
+	struct sinks_how how;
+	int rc = cli_data_dir(c, &dir, err);
 
 	if (rc != 0)
 		return rc;
-	if (o.stop_fd < 0)
+	if (cli_stop_fd() < 0)
 		return err_sys(err, "making a pipe for signals");
+	sinks_how(&how, c->config, dir, cli_get(c, "config"),
+		  cli_get(c, "plugin-dir"));
+	how.o.stop_fd = cli_stop_fd();
 	names = must_mem((cli_count(c, "SINK") + 1) * sizeof(*names));
-	rc = take_names(c, o.store_dir, names, err);
-	o.names = cli_count(c, "SINK") > 0 ? names : NULL;
-	words[5] = o.store_dir;
-	if (cli_get(c, "config") != NULL) {
-		words[n++] = "--config";
-		words[n++] = cli_get(c, "config");
-	}
-	if (cli_get(c, "plugin-dir") != NULL) {
-		words[n++] = "--plugin-dir";
-		words[n++] = cli_get(c, "plugin-dir");
-	}
-	o.deliver_us = (int64_t)config_u64(c->config, "deliver_timeout");
-	/* a plugin that is being called may take so long to see the signal */
-	o.stop_us = 2 * o.deliver_us < STOP_US ? 2 * o.deliver_us : STOP_US;
-	o.memory_max = config_u64(c->config, "runner_memory");
+	rc = take_names(c, dir, names, err);
+	how.o.names = cli_count(c, "SINK") > 0 ? names : NULL;
 	if (rc == 0)
-		say_hello(c, o.store_dir);
+		say_hello(c, dir);
 	if (rc == 0)
-		rc = supervise(&o, err);
+		rc = supervise(&how.o, err);
 	mem_free(names);
 	return rc;
 }

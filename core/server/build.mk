@@ -30,5 +30,12 @@ core_libserver_la_SOURCES = \
 	core/server/notify.h \
 	core/server/pidfile.c \
 	core/server/pidfile.h \
+	core/server/server.c \
 	core/server/server.h \
+	core/server/server_host.c \
+	core/server/server_int.h \
+	core/server/server_loop.c \
+	core/server/server_reload.c \
+	core/server/sinks.c \
+	core/server/sinks.h \
 	core/server/text.h

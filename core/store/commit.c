@@ -247,13 +247,10 @@ answer(struct request *r)
 	}
 }
 
+/* work is held */
 static int
-run_batch(struct batch *b, struct weir_err *err)
+can_commit(const struct store *s, struct weir_err *err)
 {
-	struct store *s = b->s;
-	enum outcome out = OUTCOME_LOST;
-	int rc = 0;
-
 	if (s->failed)
 		return err_set(err, WEIR_EFAILED,
 			       "this writer has failed (%s); close the store "
@@ -262,6 +259,27 @@ run_batch(struct batch *b, struct weir_err *err)
 	if (!s->writing)
 		return err_set(err, WEIR_EUSAGE, "%s is not open for writing",
 			       s->dir);
+	return 0;
+}
+
+int
+store_probe(struct store *s, struct weir_err *err)
+{
+	int rc;
+
+	pthread_mutex_lock(&s->work);
+	rc = can_commit(s, err);
+	pthread_mutex_unlock(&s->work);
+	return rc;
+}
+
+static int
+run_batch(struct batch *b, struct weir_err *err)
+{
+	struct store *s = b->s;
+	enum outcome out = OUTCOME_LOST;
+	int rc = can_commit(s, err);
+
 	for (int i = 0; rc == 0 && out == OUTCOME_LOST && i < LOST_MOST; i++)
 		rc = try_batch(b, &out, err);
 	if (rc == 0 && out == OUTCOME_LOST)

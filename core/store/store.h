@@ -8,6 +8,9 @@
  * store_commit, store_commit_group, store_submit, store_last, store_wait,
  * store_refresh, store_mark and what goes with it, the functions of watch.h,
  * and those of reader.h on readers of their own, which any thread may call.
+ * store_commit, store_commit_group, store_submit, store_probe, store_last,
+ * store_wait, store_refresh, the functions of watch.h, and those of reader.h on readers of
+ * their own, which any thread may call.
  */
 
 #include <stdbool.h>
@@ -154,6 +157,11 @@ int store_submit(struct store *s, const struct record_draft *drafts, size_t n,
 
 /* How many records carry a token (record_draft.token). Any thread. */
 uint64_t store_token_writes(struct store *s, uint64_t token);
+
+/* Takes its turn among the commits and says whether more can be made: 0,
+ * WEIR_EFAILED (why), or WEIR_EUSAGE in a reader. Waits for the commit that is
+ * under way. Any thread. */
+int store_probe(struct store *s, struct weir_err *err);
 
 /* ---- heads -------------------------------------------------------------- */
 
