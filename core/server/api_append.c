@@ -5,6 +5,7 @@
  */
 #include "server/api_int.h"
 
+#include <inttypes.h>
 #include <string.h>
 #include "base/err.h"
 #include "base/must.h"
@@ -38,19 +39,35 @@ api_append_free(struct api_call *c)
 	mem_free(c->receipts);
 }
 
+/* The two conflicts have a code in common, but not the first word. */
+static bool
+is_about_id(const struct weir_err *err)
+{
+	return err->code == WEIR_ECONFLICT &&
+	       strncmp(err->msg, "event_id ", 9) == 0;
+}
+
 static void
 refused(struct api_call *c)
 {
+	struct weir_err *e = &c->err;
+	bool about_id = is_about_id(e);
 	int status = 0;
 
-	/* The two conflicts have a code in common, not the first word. */
-	if (c->rc == WEIR_ECONFLICT)
-		status = strncmp(c->err.msg, "event_id ", 9) == 0
-				 ? c->on_id
-				 : c->on_version;
-	else if (c->rc == WEIR_EIO)
+	if (e->code == WEIR_ECONFLICT)
+		status = about_id ? c->on_id : c->on_version;
+	else if (e->code == WEIR_EIO)
 		status = 503; /* the writer has failed */
-	api_fail_as(c, status, &c->err);
+	if (c->ndrafts > 1 && !about_id && e->sequence > 0 &&
+	    e->sequence <= c->ndrafts) {
+		struct weir_err was = *e;
+
+		err_set(e, was.code, "event %" PRIu64 ": %s", was.sequence,
+			was.msg);
+		e->sequence = was.sequence;
+		e->version = was.version;
+	}
+	api_fail_as(c, status, e);
 }
 
 void
