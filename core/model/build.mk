@@ -13,5 +13,7 @@ core_libcore_la_SOURCES += \
 	core/model/hash.h \
 	core/model/inifile.c \
 	core/model/inifile.h \
+	core/model/intake.c \
+	core/model/intake.h \
 	core/model/mapping.c \
 	core/model/policy.h

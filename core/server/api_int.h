@@ -57,6 +57,7 @@ struct api {
 	_Atomic uint64_t calls;
 	int64_t started; /* monotonic */
 	_Atomic size_t held;	 /* bytes of bodies */
+	_Atomic int imports;	 /* under way */
 	pthread_mutex_t folding; /* guards folds */
 	struct fold_cache *folds;
 	pthread_mutex_t lock; /* guards readers */

@@ -17,12 +17,15 @@
 #define SEGMENTS 8
 
 /* Each api_X.c has its line here. */
+/* clang-format off */
 static const struct api_route *const tables[] = {
 	api_aggregates_routes,
 	api_basics_routes,
 	api_events_routes,
+	api_import_routes,
 	api_stream_routes,
 };
+/* clang-format on */
 #define NTABLES (sizeof(tables) / sizeof(tables[0]))
 
 int

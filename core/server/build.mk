@@ -12,6 +12,7 @@ core_libserver_la_SOURCES = \
 	core/server/api_auth.c \
 	core/server/api_basics.c \
 	core/server/api_events.c \
+	core/server/api_import.c \
 	core/server/api_int.h \
 	core/server/api_link.c \
 	core/server/api_problem.c \
