@@ -159,6 +159,12 @@ real_bind(int fd, const struct sockaddr *to, socklen_t n)
 }
 
 static int
+real_accept(int fd, struct sockaddr *from, socklen_t *n)
+{
+	return accept4(fd, from, n, SOCK_CLOEXEC | SOCK_NONBLOCK);
+}
+
+static int
 real_connect(int fd, const struct sockaddr *to, socklen_t n)
 {
 	return connect(fd, to, n);
@@ -335,7 +341,9 @@ static const struct os real = {
 	.socket = real_socket,
 	.bind = real_bind,
 	.listen = listen,
+	.accept = real_accept,
 	.connect = real_connect,
+	.shutdown = shutdown,
 	.getsockname = real_getsockname,
 	.setsockopt = setsockopt,
 	.getsockopt = getsockopt,

@@ -84,7 +84,10 @@ struct os {
 		      int protocol); /* adds CLOEXEC and NONBLOCK */
 	int (*bind)(int fd, const struct sockaddr *to, socklen_t n);
 	int (*listen)(int fd, int backlog);
+	int (*accept)(int fd, struct sockaddr *from,
+		      socklen_t *n); /* adds CLOEXEC and NONBLOCK */
 	int (*connect)(int fd, const struct sockaddr *to, socklen_t n);
+	int (*shutdown)(int fd, int how);
 	int (*getsockname)(int fd, struct sockaddr *out, socklen_t *n);
 	int (*setsockopt)(int fd, int level, int name, const void *value,
 			  socklen_t n);

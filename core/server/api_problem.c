@@ -31,6 +31,10 @@ title(int status)
 		return "Content Too Large";
 	case 414:
 		return "URI Too Long";
+	case 417:
+		return "Expectation Failed";
+	case 421:
+		return "Misdirected Request";
 	case 415:
 		return "Unsupported Media Type";
 	case 422:
@@ -39,6 +43,8 @@ title(int status)
 		return "Too Many Requests";
 	case 431:
 		return "Request Header Fields Too Large";
+	case 501:
+		return "Not Implemented";
 	case 503:
 		return "Service Unavailable";
 	case 507:

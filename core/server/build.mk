@@ -23,8 +23,17 @@ core_libserver_la_SOURCES = \
 	core/server/api_stream.c \
 	core/server/feed.c \
 	core/server/feed.h \
-	core/server/hub.c \
+	core/server/http.c \
 	core/server/http.h \
+	core/server/http_count.c \
+	core/server/http_engine.c \
+	core/server/http_front.c \
+	core/server/http_head.c \
+	core/server/http_head.h \
+	core/server/http_int.h \
+	core/server/http_request.c \
+	core/server/http_stream.c \
+	core/server/hub.c \
 	core/server/listen.c \
 	core/server/listen.h \
 	core/server/notify.c \

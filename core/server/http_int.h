@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef SERVER_HTTP_INT_H
+#define SERVER_HTTP_INT_H
+
+/*
+ * What the files of the HTTP server share.
+ *
+ * http.c          start, settings, drain, end
+ * http_engine.c   libmicrohttpd's daemons: threads without a listening socket
+ * http_front.c    a thread that accepts, hands on, and cuts off who is too slow
+ * http_request.c  one request: from its head to its answer
+ * http_stream.c   an answer that goes on
+ * http_count.c    metrics
+ *
+ * A struct http_conn is one connection. Its engine's thread serves it; the
+ * front looks at what is atomic in it. All of them are in lists under `lock`.
+ */
+
+#include <microhttpd.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <weir/types.h>
+#include "base/buf.h"
+#include "server/feed.h"
+#include "server/http.h"
+#include "server/http_head.h"
+
+struct api_answer;
+struct api_call;
+struct http_conn;
+
+#define HTTP_BUCKETS 1024 /* of addresses */
+#define HTTP_ROUTES  512  /* pairs of route and status that are counted */
+#define HTTP_SPANS   14	  /* of the histogram */
+
+/* ---- counting ------------------------------------------------------------ */
+
+enum http_cut {
+	HTTP_CUT_HEADER,
+	HTTP_CUT_BODY,
+	HTTP_CUT_ANSWER,
+	HTTP_CUT_IDLE,
+	HTTP_CUTS
+};
+
+struct http_count {
+	_Atomic uint64_t accepted, refused, received, sent, streams;
+	_Atomic uint64_t cut[HTTP_CUTS];
+	_Atomic uint64_t span[HTTP_SPANS + 1]; /* the last: longer than all */
+	_Atomic uint64_t total_us;
+	struct http_route_count {
+		const char *_Atomic method; /* NULL: free; then route is set */
+		const char *_Atomic route;
+		_Atomic int status;
+		_Atomic uint64_t n;
+	} route[HTTP_ROUTES];
+	pthread_mutex_t lock; /* guards the making of a route's count */
+};
+/* method and route are static. us < 0: not in the histogram. */
+void http_count_answer(struct http_count *c, const char *method,
+		       const char *route, int status, int64_t us);
+
+/* ---- engines ------------------------------------------------------------- */
+
+/* A daemon of libmicrohttpd with its threads. */
+struct http_engine {
+	struct http_engine *next;
+	struct http *http;
+	struct MHD_Daemon *daemon;
+	char *cert, *key; /* PEM, or NULL */
+	bool retired;	  /* takes no more connections */
+	_Atomic uint64_t connections;
+};
+int http_engine_start(struct http_engine **out, struct http *h, bool tls,
+		      struct weir_err *err);
+/* No connection of it is suspended. */
+void http_engine_stop(struct http_engine *e);
+/* Takes fd over: false after a failure, fd is closed then. */
+bool http_engine_add(struct http_engine *e, struct http_conn *c,
+		     const struct sockaddr *from, socklen_t n);
+
+/* ---- connections --------------------------------------------------------- */
+
+enum http_step {
+	HTTP_IDLE, /* no request, as far as its thread knows */
+	HTTP_HEAD, /* the request line is there */
+	HTTP_BODY,
+	HTTP_RUN,    /* the API has it */
+	HTTP_ANSWER, /* an answer is on its way */
+	HTTP_STREAM  /* one that goes on */
+};
+
+enum http_wait {
+	HTTP_GOES,
+	HTTP_ARMED,
+	HTTP_SUSPENDED,
+	HTTP_READY
+};
+
+struct http_conn {
+	struct http *http;
+	struct http_engine *engine;
+	struct http_conn *next, *before; /* all connections */
+	struct http_conn *same;		 /* of the same bucket */
+	int fd;
+	bool local;
+	bool adopted; /* libmicrohttpd told us that it has it */
+	uint8_t from[16];
+	char address[46], user[64], group[64];
+
+	/* Its engine's thread's. */
+	struct MHD_Connection *mhd;
+	char *target;
+	size_t target_len;
+	struct api_call *call;
+	struct buf refusal;
+	const char *method, *route;
+	int64_t began;
+	int status;
+	bool open;    /* between a request's begin and its end */
+	bool no_room; /* for its target */
+	bool ending;  /* the connection ends with this answer */
+	struct hub_waiter waiter;
+
+	/* Read by the front as well. */
+	_Atomic int step;	/* enum http_step */
+	_Atomic int64_t since;	/* of the step */
+	_Atomic uint64_t count; /* bytes of the body, pieces of a stream */
+	_Atomic uint64_t requests;
+	_Atomic int wait; /* enum http_wait */
+
+	/* The front's: what it saw. */
+	uint64_t seen, seen_requests;
+	int64_t seen_at;
+	bool seen_set;
+};
+
+/* Wakes a connection that waits (HTTP_ARMED, HTTP_SUSPENDED). Any thread that
+ * knows that it still waits, or holds lock. */
+void http_conn_wake(struct http_conn *c);
+/* Suspends it, unless it was woken since HTTP_ARMED. In its thread. */
+void http_conn_suspend(struct http_conn *c);
+void http_conn_step(struct http_conn *c, enum http_step step);
+
+/* libmicrohttpd's callbacks. */
+void *http_request_begin(void *cls, const char *uri, struct MHD_Connection *m);
+enum MHD_Result http_request_go(void *cls, struct MHD_Connection *m,
+				const char *url, const char *method,
+				const char *version, const char *data,
+				size_t *n, void **cookie);
+void http_request_end(void *cls, struct MHD_Connection *m, void **cookie,
+		      enum MHD_RequestTerminationCode why);
+/* Queues the answer that goes on. */
+enum MHD_Result http_stream_start(struct http_conn *c,
+				  const struct api_answer *a);
+/* What is common to answers: fields and the connection's end. */
+void http_request_fields(struct http_conn *c, struct MHD_Response *r,
+			 const struct api_answer *a);
+
+/* ---- the front ----------------------------------------------------------- */
+
+int http_front_start(struct http *h, struct weir_err *err);
+void http_front_stop(struct http *h);
+void http_front_wake(struct http *h);
+/* libmicrohttpd has, or gives up, a connection. */
+void http_front_notify(void *cls, struct MHD_Connection *m, void **cookie,
+		       enum MHD_ConnectionNotificationCode what);
+
+/* ---- all ----------------------------------------------------------------- */
+
+struct http {
+	struct api *api;
+	struct hub *hub;
+	struct http_count counts;
+
+	/* Settings, read by all threads. */
+	_Atomic int64_t header_us, body_us, idle_us, stream_us;
+	_Atomic uint64_t most, most_per_address;
+	char *names; /* further ones of this server; under lock while changed */
+	unsigned threads;
+	bool tls, loopback; /* of tcp_fd */
+	char *cert_path, *key_path;
+
+	int tcp_fd, local_fd, wake_fd;
+	pthread_t front;
+	bool front_runs;
+	_Atomic bool draining, stopping;
+
+	pthread_mutex_t lock; /* guards what follows */
+	pthread_cond_t gone;  /* a connection ended */
+	struct http_conn *conns, **by_fd, *bucket[HTTP_BUCKETS];
+	size_t nfds;
+	uint64_t nconns;
+	struct http_engine *plain, *secure; /* for new connections */
+	struct http_engine *engines;	    /* all */
+};
+
+#endif
