@@ -11,6 +11,7 @@
 
 #include "base/os.h"
 
+#include <openssl/crypto.h>
 #include <openssl/sha.h>
 
 void
@@ -52,6 +53,12 @@ digest_end(struct digest *d, uint8_t out[DIGEST_LEN])
 {
 	SHA256_Final(out, &d->ctx);
 	SHA256_Init(&d->ctx);
+}
+
+bool
+digest_same(const void *a, const void *b, size_t n)
+{
+	return CRYPTO_memcmp(a, b, n) == 0;
 }
 
 void

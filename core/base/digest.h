@@ -7,6 +7,7 @@
  * there is one, by tables elsewhere).
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -27,6 +28,9 @@ struct digest *digest_new(void); /* NULL: no memory */
 void digest_add(struct digest *d, const void *p, size_t n);
 void digest_end(struct digest *d, uint8_t out[DIGEST_LEN]); /* and restarts */
 void digest_free(struct digest *d);
+
+/* Are n bytes the same? Takes as long whatever they are. */
+bool digest_same(const void *a, const void *b, size_t n);
 
 /* CRC-32C with the usual inversions inside: crc32c(crc32c(0, a), b) equals
  * crc32c(0, ab); the seed 0 is the plain CRC; "123456789" gives 0xe3069283. */

@@ -20,6 +20,7 @@
 #include "base/os.h"
 #include "base/str.h"
 #include "model/config.h"
+#include "server/attempts.h"
 #include "server/feed.h"
 #include "store/reader.h"
 
@@ -52,6 +53,11 @@ api_new(struct api **out, const struct api_options *o, struct weir_err *err)
 		return err_nomem(err);
 	}
 	pthread_mutex_init(&a->lock, NULL);
+	a->attempts = attempts_new();
+	if (a->attempts == NULL) {
+		api_free(a);
+		return err_nomem(err);
+	}
 	pthread_mutex_init(&a->folding, NULL);
 	*out = a;
 	return 0;
@@ -65,6 +71,7 @@ api_free(struct api *a)
 	while (a->nreaders > 0)
 		reader_free(a->readers[--a->nreaders]);
 	fold_cache_free(a->folds);
+	attempts_free(a->attempts);
 	pthread_mutex_destroy(&a->lock);
 	pthread_mutex_destroy(&a->folding);
 	mem_free(a);

@@ -5,11 +5,14 @@
  */
 #include "server/api_int.h"
 
+#include <inttypes.h>
 #include <string.h>
 #include <strings.h>
 #include "base/clock.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/str.h"
+#include "server/attempts.h"
 
 #define RECHECK_US 1000000
 
@@ -39,6 +42,24 @@ bearer(const char *value)
 	return s;
 }
 
+static void
+refuse_token(struct api_call *c, const struct weir_err *err)
+{
+	int64_t wait = 0;
+
+	if (err->code == WEIR_EDENIED)
+		wait = attempts_failed(c->api->attempts, c->caller.address,
+				       clock_monotonic());
+	if (wait == 0) {
+		api_fail_as(c, err->code == WEIR_EDENIED ? 401 : 0, err);
+		return;
+	}
+	api_refuse(c, 429, WEIR_EUNREACH,
+		   "too many tokens from your address were refused; try again "
+		   "later");
+	api_field(c, "Retry-After", "%" PRId64, (wait + 999999) / 1000000);
+}
+
 void
 api_auth(struct api_call *c)
 {
@@ -56,7 +77,7 @@ api_auth(struct api_call *c)
 		return;
 	}
 	if (policy_grant(c->api->policy, &c->grant, secret, &err) != 0) {
-		api_fail_as(c, err.code == WEIR_EDENIED ? 401 : 0, &err);
+		refuse_token(c, &err);
 		return;
 	}
 	if (!api_has_scope(c, scope))

@@ -61,6 +61,7 @@ struct api {
 	pthread_mutex_t folding; /* guards folds */
 	struct fold_cache *folds;
 	pthread_mutex_t lock; /* guards readers */
+	struct attempts *attempts; /* to show a token, that failed */
 	struct reader *readers[API_READERS];
 	size_t nreaders;
 };

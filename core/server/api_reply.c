@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "base/must.h"
 #include "base/str.h"
+#include "model/token.h"
 
 #define NO_MEMORY                                                              \
 	"{\"type\":\"about:blank\",\"title\":\"Service Unavailable\","         \
@@ -85,13 +86,22 @@ api_reply(struct api_call *c, int status)
 	return api_reply_as(c, status, "application/json");
 }
 
+/* Revoked or expired while the call was under way. */
+static bool
+is_of_token(const struct weir_err *err)
+{
+	return err->code == WEIR_EDENIED &&
+	       (strcmp(err->msg, TOKEN_UNKNOWN) == 0 ||
+		strcmp(err->msg, TOKEN_EXPIRED) == 0);
+}
+
 int
 api_fail_as(struct api_call *c, int status, const struct weir_err *err)
 {
 	struct buf *b = &c->out;
 
 	if (status == 0)
-		status = status_of(err->code);
+		status = is_of_token(err) ? 401 : status_of(err->code);
 	c->answer.nfields = 0;
 	buf_clear(&c->fields);
 	buf_clear(b);

@@ -3,6 +3,12 @@ if HAVE_CMOCKA
 SERVER_TEST_CPPFLAGS = $(TEST_CPPFLAGS) $(UV_CFLAGS) $(MHD_CFLAGS)
 SERVER_TEST_LIBS = core/libserver.la $(SERVER_LIBS) $(TEST_LIBS)
 
+check_PROGRAMS += tests/unit/server/test_attempts
+TESTS += tests/unit/server/test_attempts
+tests_unit_server_test_attempts_CPPFLAGS = $(SERVER_TEST_CPPFLAGS)
+tests_unit_server_test_attempts_LDADD = $(SERVER_TEST_LIBS)
+tests_unit_server_test_attempts_SOURCES = tests/unit/server/test_attempts.c
+
 check_PROGRAMS += tests/unit/server/test_feed
 TESTS += tests/unit/server/test_feed
 tests_unit_server_test_feed_CPPFLAGS = $(SERVER_TEST_CPPFLAGS) \
