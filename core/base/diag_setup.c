@@ -93,13 +93,32 @@ diag_set_level(enum diag_level level)
 	pthread_mutex_unlock(&lock);
 }
 
+/* Does journald read what is written there? It says of which file. */
+static bool
+is_journald(int fd)
+{
+	const char *stream = getenv("JOURNAL_STREAM");
+	char own[64];
+	struct stat st;
+
+	if (stream == NULL || os()->fstat(fd, &st) != 0)
+		return false;
+	snprintf(own, sizeof(own), "%llu:%llu", (unsigned long long)st.st_dev,
+		 (unsigned long long)st.st_ino);
+	return strcmp(stream, own) == 0;
+}
+
 void
 diag_set_fd(int fd)
 {
+	bool journald = is_journald(fd);
+
 	pthread_mutex_lock(&lock);
 	stderr_fd = fd;
-	if (now.target == DIAG_STDERR || now.target == DIAG_JOURNAL)
+	if (now.target == DIAG_STDERR || now.target == DIAG_JOURNAL) {
 		now.fd = fd;
+		now.prefix = journald || now.target == DIAG_JOURNAL;
+	}
 	pthread_mutex_unlock(&lock);
 }
 
@@ -197,21 +216,6 @@ diag_check(const char *format, const char *text, struct weir_err *err)
 }
 
 /* ---- targets ------------------------------------------------------------- */
-
-/* Does journald read what is written there? It says of which file. */
-static bool
-is_journald(int fd)
-{
-	const char *stream = getenv("JOURNAL_STREAM");
-	char own[64];
-	struct stat st;
-
-	if (stream == NULL || os()->fstat(fd, &st) != 0)
-		return false;
-	snprintf(own, sizeof(own), "%llu:%llu", (unsigned long long)st.st_dev,
-		 (unsigned long long)st.st_ino);
-	return strcmp(stream, own) == 0;
-}
 
 static int
 open_socket(struct diag_way *way, const char *path, int *fd,

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/cli.h"
 
-#include "base/diag.h"
 #include "base/err.h"
 #include "base/json.h"
 #include "base/os.h"
 #include "base/str.h"
 #include "bus/options.h"
 #include "model/config.h"
+#include "model/diagconf.h"
 #include "store/store.h"
 
 #include <errno.h>
@@ -57,22 +57,20 @@ choose_dir(struct cli *c, const char *path, struct weir_err *err)
 	return rc;
 }
 
-/* The commands say themselves what matters of a sink; unless a level was set,
- * diag adds to that only where sinks are run for good. */
-static void
-set_diag_level(struct cli *c)
+/* The commands say themselves what matters of a sink; diag adds to that where
+ * sinks are run for good. */
+int
+cli_diag(struct cli *c, const struct config *config, struct weir_err *err)
 {
-	const char *text = config_get(c->config, "diag_level");
-	enum diag_level level;
+	const char *words = c->command->words;
+	unsigned flags = 0;
 
-	if (diag_level_parse(&level, text) != 0)
-		return;
-	if (strcmp(config_from(c->config, "diag_level"), "default") == 0 &&
-	    strcmp(c->command->words, "sink run") != 0 &&
-	    strcmp(c->command->words, "start") != 0 &&
-	    strcmp(c->command->words, "restart") != 0)
-		level = DIAG_ERROR;
-	diag_set_level(level);
+	if (strcmp(words, "sink run") == 0 || cli_has(c, "foreground"))
+		flags |= DIAGCONF_LASTS;
+	/* it and its children have stderr in a file */
+	if (getenv(CLI_START_ENV) != NULL)
+		flags |= DIAGCONF_DETACHED;
+	return diagconf_apply(config, c->dir, flags, err);
 }
 
 int
@@ -86,7 +84,7 @@ cli_config(struct cli *c, struct config **out, struct weir_err *err)
 	if (rc == 0 && c->config == NULL) {
 		rc = config_load(&c->config, path, c->dir, err);
 		if (rc == 0)
-			set_diag_level(c);
+			rc = cli_diag(c, c->config, err);
 	}
 	if (rc == 0)
 		*out = c->config;

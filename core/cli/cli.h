@@ -137,6 +137,11 @@ int cli_ask(struct cli *c, const char *fmt, ...)
  * Borrowed. */
 int cli_data_dir(struct cli *c, const char **out, struct weir_err *err);
 int cli_config(struct cli *c, struct config **out, struct weir_err *err);
+/* Where messages of this command go, by these settings: model/diagconf.h.
+ * cli_config has done it. */
+int cli_diag(struct cli *c, const struct config *config, struct weir_err *err);
+/* In the environment of a server in the background and of its children. */
+#define CLI_START_ENV "WEIR_START_FD"
 /* For reading: a missing store is WEIR_ENOTFOUND. */
 int cli_open_read(struct cli *c, struct store **out, struct weir_err *err);
 /* For writing: made when missing. */

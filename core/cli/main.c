@@ -5,6 +5,7 @@
  */
 #include "cli/cli.h"
 
+#include "base/diag.h"
 #include "base/err.h"
 #include "base/os.h"
 #include "bus/runner.h"
@@ -101,6 +102,7 @@ cli_main(int argc, char **argv)
 			err_set(&err, rc, "failed without a reason");
 		rc = cli_fail(&c, &err);
 	}
+	diag_flush();
 	if (c.abandon)
 		_exit(rc);
 	config_free(c.config);

@@ -9,6 +9,7 @@
 #include "cli/commands.h"
 
 #include "base/clock.h"
+#include "base/diag.h"
 #include "base/err.h"
 #include "base/json.h"
 #include "base/os.h"
@@ -32,7 +33,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define START_ENV    "WEIR_START_FD"
+#define START_ENV    CLI_START_ENV
 #define START_FD     3
 #define STOP_MORE_US 20000000 /* the sinks' processes, after drain_timeout */
 #define WORDS_MAX    16
@@ -167,6 +168,16 @@ on_ready(void *cookie, const char *http, const char *text)
 	(void)out_flush(c, NULL);
 }
 
+static void
+on_reload(void *cookie, const struct config *config)
+{
+	struct weir_err err = {0};
+
+	if (cli_diag(cookie, config, &err) != 0)
+		diag(DIAG_ERROR, "server",
+		     "messages go where they went before: %s", err.msg);
+}
+
 /* ---- in the foreground ----------------------------------------------------
  */
 
@@ -182,6 +193,7 @@ serve(struct cli *c, struct how *h, struct weir_err *err)
 		(void)os()->setsid();
 	}
 	h->o.ready = on_ready;
+	h->o.reload = on_reload;
 	h->o.cookie = c;
 	return server_run(&h->o, err);
 }

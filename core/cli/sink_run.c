@@ -12,6 +12,7 @@
 #include "cli/sink.h"
 
 #include "base/clock.h"
+#include "base/diag.h"
 #include "base/err.h"
 #include "base/os.h"
 #include "bus/runner.h"
@@ -63,6 +64,7 @@ static void
 on_hangup(int sig)
 {
 	(void)sig;
+	diag_reopen();
 	files_rotated = 1;
 }
 

@@ -4,6 +4,7 @@
  */
 #include "cli/sink.h"
 
+#include "base/diag.h"
 #include "base/err.h"
 #include "base/os.h"
 #include "bus/pulse.h"
@@ -24,6 +25,7 @@ static void
 on_hangup(int sig)
 {
 	(void)sig;
+	diag_reopen();
 	if (supervisor != NULL)
 		supervisor_reload(supervisor);
 	if (runner != NULL)

@@ -2,6 +2,8 @@
 core_libcore_la_SOURCES += \
 	core/model/config.c \
 	core/model/config.h \
+	core/model/diagconf.c \
+	core/model/diagconf.h \
 	core/model/draft.c \
 	core/model/draft.h \
 	core/model/draft_int.h \

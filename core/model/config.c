@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "base/buf.h"
+#include "base/diag.h"
 #include "base/err.h"
 #include "base/os.h"
 #include "base/str.h"
@@ -74,6 +75,16 @@ static const struct config_key keys[] = {
 	 "how often a live stream says something, at least (us, ms, s, m, h)"},
 	{"diag_level", CONFIG_WORD, "warn", "error|warn|info|debug|trace",
 	 "which of weir's own messages are shown"},
+	{"diag_levels", CONFIG_LEVELS, NULL, "AREA=LEVEL,...",
+	 "the same for single areas and sinks"},
+	{"diag_target", CONFIG_WORD, "stderr", "stderr|journal|syslog|file",
+	 "where a server's messages go"},
+	{"diag_file", CONFIG_PATH, "weir.diag", "PATH",
+	 "file for them, in the data folder unless absolute"},
+	{"diag_format", CONFIG_FORMAT, "text", "text|json|PATTERN",
+	 "how a server's messages look"},
+	{"diag_rate", CONFIG_UINT, "100", "N",
+	 "messages alike that are shown in 10 seconds; 0: all"},
 	{NULL, CONFIG_UINT, NULL, NULL, NULL},
 };
 #define NKEYS (sizeof(keys) / sizeof(keys[0]) - 1)
@@ -186,6 +197,17 @@ value_fault(uint64_t *out, const struct config_key *k, const char *value)
 		return parse_units(out, value, time_units) == 0
 			       ? NULL
 			       : "a time such as 250ms, 2s or 1m";
+	case CONFIG_FORMAT:
+		return diag_check(value, NULL, NULL) == 0
+			       ? NULL
+			       : "text, json or a pattern with {time}, "
+				 "{level}, {area}, {message}, {request} and "
+				 "{pid}";
+	case CONFIG_LEVELS:
+		return diag_check(NULL, value, NULL) == 0
+			       ? NULL
+			       : "a list AREA=LEVEL,... with the levels error, "
+				 "warn, info, debug and trace";
 	case CONFIG_WORD:
 		return word_in(k->arg, value) ? NULL : k->arg;
 	}

@@ -18,7 +18,9 @@ enum config_type {
 	CONFIG_UINT,	 /* decimal */
 	CONFIG_BYTES,	 /* decimal with K, M or G: times 1024 */
 	CONFIG_DURATION, /* decimal with us, ms, s, m or h; as microseconds */
-	CONFIG_WORD	 /* one of the words in arg, split by | */
+	CONFIG_WORD,	 /* one of the words in arg, split by | */
+	CONFIG_FORMAT,	 /* of messages: see base/diag.h */
+	CONFIG_LEVELS	 /* of areas */
 };
 
 /* One key. Strings are static. */

@@ -78,6 +78,7 @@ server_reload(struct server *s)
 	struct weir_err err = {0};
 
 	notify_send("RELOADING=1\nMONOTONIC_USEC=%" PRId64, clock_monotonic());
+	diag_reopen();
 	if (server_configure(s, &err) == 0)
 		give_settings(s);
 	else

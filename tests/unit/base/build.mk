@@ -66,4 +66,10 @@ TESTS += tests/unit/base/test_diag
 tests_unit_base_test_diag_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_base_test_diag_LDADD = $(TEST_LIBS)
 tests_unit_base_test_diag_SOURCES = tests/unit/base/test_diag.c
+
+check_PROGRAMS += tests/unit/base/test_diag_setup
+TESTS += tests/unit/base/test_diag_setup
+tests_unit_base_test_diag_setup_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_base_test_diag_setup_LDADD = $(TEST_LIBS)
+tests_unit_base_test_diag_setup_SOURCES = tests/unit/base/test_diag_setup.c
 endif

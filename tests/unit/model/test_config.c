@@ -71,7 +71,7 @@ test_refused(void **state)
 	} rows[] = {
 		{"a = 1\n", "line 1: unknown key \"a\""},
 		{"\nprot = 1\n", "did you mean \"port\""},
-		{"[text]\nport = 1\n", "unknown key \"text.port\""},
+		{"[txt]\nport = 1\n", "unknown key \"txt.port\""},
 		{"port = 0\n", "a port number"},
 		{"port = 7070x\n", "not \"7070x\""},
 		{"port = 1\nport = 2\n", "line 2: \"port\" is set a second"},
