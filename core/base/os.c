@@ -312,6 +312,7 @@ static const struct os real = {
 	.ftruncate = ftruncate,
 	.fstat = real_fstat,
 	.stat = real_stat,
+	.statvfs = statvfs,
 	.rename = rename,
 	.unlink = unlink,
 	.rmdir = rmdir,

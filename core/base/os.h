@@ -16,6 +16,7 @@
 #include <stdint.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/types.h>
 #include <time.h>
 
@@ -46,6 +47,7 @@ struct os {
 	int (*ftruncate)(int fd, off_t length);
 	int (*fstat)(int fd, struct stat *st);
 	int (*stat)(const char *path, struct stat *st);
+	int (*statvfs)(const char *path, struct statvfs *st);
 	int (*rename)(const char *from, const char *to);
 	int (*unlink)(const char *path);
 	int (*rmdir)(const char *path);
@@ -159,6 +161,9 @@ int os_list_folder(char ***out, size_t *n, const char *path,
 		   struct weir_err *err);
 
 bool os_exists(const char *path);
+
+/* Bytes that are free for us on the file system of a path. */
+int os_disk_free(uint64_t *out, const char *path, struct weir_err *err);
 
 /* Waits until fd is readable (or its writer has closed), at most so many
  * microseconds (-1: for ever): true when it is. fd -1 only waits. */

@@ -381,3 +381,15 @@ os_wait_readable(int fd, int64_t timeout_us)
 	} while (left > 0);
 	return false;
 }
+
+int
+os_disk_free(uint64_t *out, const char *path, struct weir_err *err)
+{
+	struct statvfs st;
+
+	if (os()->statvfs(path, &st) != 0)
+		return err_sys(err, "cannot look at the file system of %s",
+			       path);
+	*out = (uint64_t)st.f_bavail * st.f_frsize;
+	return 0;
+}

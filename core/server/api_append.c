@@ -71,8 +71,26 @@ refused(struct api_call *c)
 }
 
 void
+api_count(struct api *a, int rc, const struct receipt *receipts, size_t n)
+{
+	enum api_result what = API_FAILED;
+
+	if (rc == 0)
+		what = receipts[0].duplicate ? API_DUPLICATE : API_COMMITTED;
+	else if (rc == WEIR_ECONFLICT)
+		what = API_CONFLICT;
+	else if (rc == WEIR_EDENIED)
+		what = API_DENIED;
+	else if (rc == WEIR_EINPUT)
+		what = API_REFUSED;
+	atomic_fetch_add(&a->results[what], n);
+}
+
+void
 api_append_finish(struct api_call *c)
 {
+	if (c->receipts != NULL)
+		api_count(c->api, c->rc, c->receipts, c->ndrafts);
 	if (c->rc != 0)
 		refused(c);
 	else

@@ -92,6 +92,11 @@ put_answers(struct import *im)
 
 		r = intake_answer(im->in, i, &number, &fault);
 		buf_printf(out, "{\"line\":%" PRIu64, number);
+		api_count(im->c->api,
+			  r != NULL	  ? 0
+			  : fault != NULL ? fault->code
+					  : im->err.code,
+			  r, 1);
 		if (r == NULL)
 			put_fault(out, fault != NULL ? fault : &im->err);
 		else

@@ -17,6 +17,7 @@
 #define API_PARTS      5	  /* {...} of a route, at most */
 #define API_PARAMS     16	  /* of a query, at most */
 #define API_READERS    16	  /* kept for the next call */
+#define API_TYPE_TEXT	"text/plain; charset=utf-8"
 #define API_TYPE_NDJSON "application/x-ndjson"
 #define API_CURSOR_MAX (4 * (WEIR_NAME_MAX + WEIR_ID_MAX))
 #define API_BODY_MAX   (9u << 20) /* one commit and what JSON adds */
@@ -47,6 +48,17 @@ struct api_route {
 };
 #define API_LATER 1
 
+/* What becomes of an event. */
+enum api_result {
+	API_COMMITTED,
+	API_DUPLICATE,
+	API_CONFLICT,
+	API_DENIED,
+	API_REFUSED,
+	API_FAILED,
+	API_RESULTS
+};
+
 struct api {
 	struct store *store;
 	struct policy *policy;
@@ -58,6 +70,8 @@ struct api {
 	int64_t started; /* monotonic */
 	_Atomic size_t held;	 /* bytes of bodies */
 	_Atomic int imports;	 /* under way */
+	_Atomic bool probing;
+	_Atomic uint64_t results[API_RESULTS];
 	pthread_mutex_t folding; /* guards folds */
 	struct fold_cache *folds;
 	pthread_mutex_t lock; /* guards readers */
@@ -216,6 +230,8 @@ void api_auth(struct api_call *c);
 /* Is the token still good? Looked up when *checked (monotonic) is more than a
  * second ago: 0 or WEIR_EDENIED. */
 int api_still(struct api_call *c, int64_t *checked, struct weir_err *err);
+/* Counts n events, for /metrics. receipts may be NULL when rc is a code. */
+void api_count(struct api *a, int rc, const struct receipt *receipts, size_t n);
 /* Answers what was submitted. */
 void api_append_finish(struct api_call *c);
 void api_append_free(struct api_call *c);

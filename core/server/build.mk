@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 # Linked by the program alone: libweir has no server in it.
 noinst_LTLIBRARIES += core/libserver.la
-core_libserver_la_CPPFLAGS = $(CORE_CPPFLAGS) $(UV_CFLAGS) $(MHD_CFLAGS)
+core_libserver_la_CPPFLAGS = $(CORE_CPPFLAGS) -I$(top_builddir)/core \
+	$(UV_CFLAGS) $(MHD_CFLAGS)
 SERVER_LIBS = $(UV_LIBS) $(MHD_LIBS)
 core_libserver_la_SOURCES = \
 	core/server/api.c \
@@ -51,3 +52,12 @@ core_libserver_la_SOURCES = \
 	core/server/sinks.c \
 	core/server/sinks.h \
 	core/server/text.h
+
+# The description of the routes, as the numbers of an array.
+EXTRA_DIST += core/server/openapi.json
+CLEANFILES += core/server/openapi.inc core/server/openapi.inc.new
+core/server/openapi.inc: $(srcdir)/core/server/openapi.json
+	$(AM_V_GEN)$(MKDIR_P) core/server && \
+	od -An -v -tu1 $(srcdir)/core/server/openapi.json | \
+	sed 's/\([0-9][0-9]*\)/\1,/g' >$@.new && mv $@.new $@
+core/server/libserver_la-api_basics.lo: core/server/openapi.inc
