@@ -315,7 +315,7 @@ apply_run(struct cli *c, struct weir_err *err)
 		rc = out_flush(c, err);
 	if (rc == 0)
 		rc = cli_deliver(c, s, NULL);
-	store_close(s);
+	cli_close(c, s);
 	draft_free(d);
 	buf_fini(&payload);
 	mem_free(tags);

@@ -8,6 +8,7 @@
 #include "bus/options.h"
 #include "model/config.h"
 #include "model/diagconf.h"
+#include "model/policy.h"
 #include "store/store.h"
 
 #include <errno.h>
@@ -124,6 +125,8 @@ cli_open_write(struct cli *c, struct store **out, struct weir_err *err)
 		o.index_after_bytes = config_u64(c->config, "index_after");
 		rc = store_open(out, dir, &o, err);
 	}
+	if (rc == 0)
+		rc = policy_open(&c->policy, *out, err);
 	if (rc == 0 && store_cut_bytes(*out, &kept) > 0)
 		cli_warn(c,
 			 "%llu bytes of an unfinished append were cut off "
@@ -146,8 +149,16 @@ cli_make_store(struct cli *c, const char **dir, uint64_t *last,
 		rc = cli_open_write(c, &s, err);
 	if (rc == 0 && last != NULL)
 		*last = store_last(s);
-	store_close(s);
+	cli_close(c, s);
 	return rc;
+}
+
+void
+cli_close(struct cli *c, struct store *s)
+{
+	policy_free(c->policy);
+	c->policy = NULL;
+	store_close(s);
 }
 
 int

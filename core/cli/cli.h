@@ -83,6 +83,7 @@ struct cli {
 	bool abandon;	       /* a thread never came back: leave without it */
 	struct config *config; /* by cli_config */
 	char *dir;	       /* by cli_data_dir */
+	struct policy *policy; /* of the store that cli_open_write opened */
 };
 
 /* Value of an option or operand (the last given one), NULL when not given; a
@@ -144,8 +145,10 @@ int cli_diag(struct cli *c, const struct config *config, struct weir_err *err);
 #define CLI_START_ENV "WEIR_START_FD"
 /* For reading: a missing store is WEIR_ENOTFOUND. */
 int cli_open_read(struct cli *c, struct store **out, struct weir_err *err);
-/* For writing: made when missing. */
+/* For writing: made when missing, and bound to its schemas. One at a time. */
 int cli_open_write(struct cli *c, struct store **out, struct weir_err *err);
+/* Either one. */
+void cli_close(struct cli *c, struct store *s);
 
 /* For settings of sinks: the data folder of a store that is made when missing,
  * and its last sequence (last may be NULL). */

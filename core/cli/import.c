@@ -222,7 +222,7 @@ run_import(struct cli *c, struct weir_err *err)
 		if (rc != WEIR_ESTOPPED && im.counts.appended > 0)
 			behind = cli_deliver(c, im.o.store, NULL);
 	}
-	store_close(im.o.store);
+	cli_close(c, im.o.store);
 	outfile_close(im.o.rejects);
 	input_close(im.o.input);
 	mem_free(im.maps);

@@ -15,6 +15,7 @@ struct record_draft;
 
 struct weir {
 	struct store *store;
+	struct policy *policy; /* NULL when read-only */
 	bool writable, unmapped;
 	pthread_mutex_t lock; /* guards sinks */
 	struct embed_sink *sinks;

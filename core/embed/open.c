@@ -8,6 +8,7 @@
 #include "base/diag.h"
 #include "base/err.h"
 #include "base/os.h"
+#include "model/policy.h"
 #include "store/store.h"
 
 EXPORT const char *
@@ -52,7 +53,10 @@ weir_open(struct weir **out, const char *dir,
 	if (!o->read_only)
 		so.flags = STORE_WRITE | (o->must_exist ? 0 : STORE_CREATE);
 	rc = store_open(&w->store, dir, &so, err);
+	if (rc == 0 && !o->read_only)
+		rc = policy_open(&w->policy, w->store, err);
 	if (rc) {
+		store_close(w->store);
 		mem_free(w);
 		return rc;
 	}
@@ -69,6 +73,7 @@ weir_close(struct weir *w)
 	if (!w)
 		return;
 	embed_sinks_stop(w);
+	policy_free(w->policy);
 	store_close(w->store);
 	pthread_mutex_destroy(&w->lock);
 	mem_free(w);

@@ -18,4 +18,12 @@ core_libcore_la_SOURCES += \
 	core/model/intake.c \
 	core/model/intake.h \
 	core/model/mapping.c \
-	core/model/policy.h
+	core/model/policy.c \
+	core/model/policy.h \
+	core/model/policy_int.h \
+	core/model/schema.c \
+	core/model/schema.h \
+	core/model/schema_check.c \
+	core/model/schema_doc.c \
+	core/model/schema_int.h \
+	core/model/schema_type.c

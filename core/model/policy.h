@@ -9,7 +9,8 @@
  *
  * policy_open makes the store ask the policy before it admits a draft, so no
  * way to write goes past it. The leader asks again when a reserved record was
- * committed between.
+ * committed between. Any thread may call what is here, but for policy_open and
+ * policy_free.
  */
 
 #include <stdbool.h>
@@ -21,7 +22,7 @@ struct record_draft;
 struct store;
 
 /* Reads what the store says. Opened for writing, the store asks it from then
- * on. Free it before the store is closed. */
+ * on. Free it before the store is closed, while no append is under way. */
 int policy_open(struct policy **out, struct store *s, struct weir_err *err);
 void policy_free(struct policy *p);
 /* Takes in what was committed since; any thread. Every call below does it. */
@@ -33,6 +34,19 @@ enum policy_restriction {
 	POLICY_STRICT /* undeclared ones are refused */
 };
 enum policy_restriction policy_restriction(struct policy *p);
+const char *policy_restriction_word(enum policy_restriction r);
+int policy_restriction_parse(enum policy_restriction *out, struct weir_str word,
+			     struct weir_err *err);
+
+/* Who changes a rule: the record's issued_by, both or none, and token. */
+struct policy_actor {
+	struct weir_str group, user;
+	uint64_t token;
+};
+/* Sets it, if it is another; by may be NULL. WEIR_ECONFLICT: others were
+ * faster. */
+int policy_restrict(struct policy *p, enum policy_restriction value,
+		    const struct policy_actor *by, struct weir_err *err);
 
 /* ---- tokens: what the bearer of one may do ------------------------------- */
 

@@ -9,7 +9,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/uuid.h"
-#include "store/heads.h"
+#include "store/impl.h"
 
 #define AHEAD 4
 
@@ -32,9 +32,28 @@ admit_draft(struct item *it, struct record_draft *d, int64_t now,
 	return 0;
 }
 
+/* Asks whoever makes the rules. */
+static int
+ask(struct store *s, struct item *item, const struct record_draft *draft,
+    size_t n, struct weir_err *err)
+{
+	const struct store_admission *a = &s->admission;
+	int rc;
+
+	item->rules = 0;
+	if (a->admit == NULL || item->system)
+		return 0;
+	rc = a->admit(a->cookie, &item->rules, draft, n, err);
+	if (rc == 0 || !draft[0].has_event_id)
+		return rc;
+	/* It may be there already: then it is no append. */
+	item->rules = 0;
+	return 0;
+}
+
 int
-admit_commit(struct item *item, size_t *bytes, struct record_draft *draft,
-	     size_t n, struct weir_err *err)
+admit_commit(struct store *s, struct item *item, size_t *bytes,
+	     struct record_draft *draft, size_t n, struct weir_err *err)
 {
 	int64_t now = clock_now();
 	size_t sum = 0;
@@ -52,6 +71,7 @@ admit_commit(struct item *item, size_t *bytes, struct record_draft *draft,
 		if (i + AHEAD < n)
 			__builtin_prefetch(draft[i + AHEAD].aggregate_id.data);
 		int rc = admit_draft(&item[i], &draft[i], now, err);
+		item->system = (i > 0 && item->system) || draft[i].system;
 		if (rc != 0) {
 			if (err != NULL)
 				err->sequence = i + 1;
@@ -69,5 +89,5 @@ admit_commit(struct item *item, size_t *bytes, struct record_draft *draft,
 		return WEIR_EINPUT;
 	}
 	*bytes = sum;
-	return 0;
+	return ask(s, item, draft, n, err);
 }

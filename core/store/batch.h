@@ -32,6 +32,9 @@ struct item {
 	uint32_t aggregate;    /* index among the pending ones */
 	enum fate fate;
 	bool was_archived;
+	/* in the first one of a commit: */
+	bool system;	/* it holds a reserved record */
+	uint64_t rules; /* what admit said, 0: ask again */
 };
 
 /* All memory is the caller's until the request is answered. Commit c is
@@ -47,6 +50,7 @@ struct request {
 	size_t bytes, records; /* most that they take */
 	int rc;		       /* the code that refused all of it */
 	bool submitted;	       /* answered by a callback */
+	bool system;	       /* one commit, which holds a reserved record */
 	uint64_t turn;	       /* queue.c */
 	_Atomic bool done;
 };
@@ -57,7 +61,7 @@ struct batch {
 	uint64_t base;		/* sequence of the first new record */
 	uint64_t next_sequence; /* of the next draft that is taken */
 	size_t bytes;		/* most that the group can take */
-	size_t new_ids;
+	size_t new_ids, reserved;
 	uint32_t records, commits;
 	/* up to where the memory of heads was asked for, in a request that
 	 * ends at `end` */
@@ -66,10 +70,10 @@ struct batch {
 
 /* ---- admit.c: no lock, any thread ---------------------------------------- */
 
-/* Checks n drafts as one commit and fills their items. *bytes is what their
- * frames take at most. */
-int admit_commit(struct item *item, size_t *bytes, struct record_draft *draft,
-		 size_t n, struct weir_err *err);
+/* Checks n drafts as one commit, by the rules of the store's owner as well, and
+ * fills their items. *bytes is what their frames take at most. */
+int admit_commit(struct store *s, struct item *item, size_t *bytes,
+		 struct record_draft *draft, size_t n, struct weir_err *err);
 
 /* ---- decide.c: work is held ---------------------------------------------- */
 
@@ -93,6 +97,8 @@ void queue_free(struct queue *q);	  /* after queue_drain */
  * to take it, or r->rc. */
 int queue_send(struct queue *q, struct request *r, struct weir_err *err);
 
+/* Waits until all is answered. */
+void queue_wait(struct queue *q);
 /* Waits until all is answered, then ends the thread. */
 void queue_drain(struct queue *q);
 

@@ -53,6 +53,7 @@ core_libcore_la_SOURCES += \
 	core/store/record_json.c \
 	core/store/recover.c \
 	core/store/reindex.c \
+	core/store/rules.c \
 	core/store/segment.c \
 	core/store/segment.h \
 	core/store/store.c \

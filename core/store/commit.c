@@ -105,6 +105,8 @@ apply_record(struct store *s, const struct group *g,
 			return rc;
 	}
 	rc = apply_head(s, v, why, err);
+	if (rc == 0 && v->aggregate_type.data[0] == '$')
+		rc = rules_note(s, v);
 	if (rc != 0)
 		return rc;
 	s->applied = v->sequence;
@@ -181,6 +183,8 @@ reserve(struct batch *b)
 		rc = ids_reserve(s->ids, b->new_ids);
 	if (rc == 0)
 		rc = commit_reserve_places(s, b->bytes / PLACE_BYTES + 2);
+	if (rc == 0)
+		rc = rules_reserve(s, b->reserved);
 	pthread_mutex_unlock(&s->mu);
 	return rc;
 }
@@ -290,8 +294,8 @@ run_batch(struct batch *b, struct weir_err *err)
 	return rc;
 }
 
-void
-commit_requests(struct store *s, struct request *list)
+static void
+commit_batch(struct store *s, struct request *list)
 {
 	struct batch b = {.s = s, .requests = list};
 	struct weir_err err;
@@ -308,6 +312,29 @@ commit_requests(struct store *s, struct request *list)
 			r->result[c] = err;
 			r->result[c].code = rc;
 		}
+	}
+}
+
+/* The last request of a batch that begins with r: a reserved record may change
+ * the rules for what comes after it. */
+static struct request *
+batch_end(struct request *r)
+{
+	while (r->next != NULL && !r->system)
+		r = r->next;
+	return r;
+}
+
+void
+commit_requests(struct store *s, struct request *list)
+{
+	while (list != NULL) {
+		struct request *last = batch_end(list), *rest = last->next;
+
+		last->next = NULL;
+		commit_batch(s, list);
+		last->next = rest;
+		list = rest;
 	}
 }
 
@@ -381,9 +408,12 @@ store_commit_group(struct store *s, struct receipt *receipts,
 	for (size_t c = 0; c < n; c++) {
 		struct item *it = all.item + first[c];
 		results[c] = (struct weir_err){0};
-		if (admit_commit(it, &bytes, drafts + first[c],
-				 first[c + 1] - first[c], &results[c]) != 0 &&
-		    first[c] < first[c + 1])
+		int bad = admit_commit(s, it, &bytes, drafts + first[c],
+				       first[c + 1] - first[c], &results[c]);
+		if (bad == 0 && it->system)
+			bad = err_set(&results[c], WEIR_EUSAGE,
+				      "a reserved record is committed alone");
+		if (bad != 0 && first[c] < first[c + 1])
 			it->draft = NULL, it->hash = 0;
 	}
 	rc = send_parts(s, &all, err);
@@ -412,9 +442,11 @@ store_commit(struct store *s, struct receipt *receipts,
 		if (r.item == NULL)
 			return err_nomem(err);
 	}
-	rc = admit_commit(r.item, &r.bytes, drafts, n, &one);
-	if (rc == 0)
+	rc = admit_commit(s, r.item, &r.bytes, drafts, n, &one);
+	if (rc == 0) {
+		r.system = r.item->system;
 		rc = queue_send(s->queue, &r, &one);
+	}
 	if (rc == 0)
 		rc = one.code;
 	if (rc != 0 && err != NULL)

@@ -262,6 +262,18 @@ decide_versions(struct batch *b, struct item *from, struct item *to,
 	return 0;
 }
 
+/* Were the rules changed since it was admitted? */
+static int
+decide_rules(struct batch *b, struct item *from, size_t n, struct weir_err *err)
+{
+	const struct store_admission *a = &b->s->admission;
+
+	if (a->admit == NULL || from->system ||
+	    (from->rules != 0 && from->rules > b->s->rules))
+		return 0;
+	return a->admit(a->cookie, &from->rules, from->draft, n, err);
+}
+
 static int
 decide_commit(struct batch *b, struct item *from, struct item *to,
 	      struct weir_err *err)
@@ -287,9 +299,15 @@ decide_commit(struct batch *b, struct item *from, struct item *to,
 			       "there already: a commit is all or nothing",
 			       known, n);
 	}
+	rc = decide_rules(b, from, n, err);
+	if (rc != 0) {
+		undo(b, from, to, from);
+		return rc;
+	}
 	rc = decide_versions(b, from, to, err);
 	if (rc != 0)
 		return rc;
+	b->reserved += from->system ? n : 0;
 	for (struct item *it = from; it < to; it++) {
 		it->receipt.sequence = b->next_sequence++;
 		b->bytes += frame_size_max(it->ready.body);
@@ -304,7 +322,7 @@ void
 decide_batch(struct batch *b)
 {
 	b->next_sequence = b->base;
-	b->bytes = b->new_ids = 0;
+	b->bytes = b->new_ids = b->reserved = 0;
 	b->records = b->commits = 0;
 	b->s->turn++;
 	if (b->requests->next != NULL)

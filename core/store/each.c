@@ -28,6 +28,7 @@ struct each {
 	struct buf keys;
 	uint64_t view; /* sequence */
 	bool reserved;
+	struct weir_str prefix; /* of the names that are told */
 	int (*fn)(void *cookie, struct weir_str type, struct weir_str id,
 		  const struct head *head);
 	void *cookie;
@@ -54,6 +55,13 @@ by_name(const void *a, const void *b)
 	return compare(x->key, x->len, y->key, y->len);
 }
 
+static bool
+begins(const struct each *e, const char *key, size_t len)
+{
+	return len >= e->prefix.len &&
+	       memcmp(key, e->prefix.data, e->prefix.len) == 0;
+}
+
 /* Copies what stands behind the watermark and behind the last name told. The
  * store's mu is held. */
 static int
@@ -68,7 +76,8 @@ copy_held(struct each *e, struct aggregate **all, size_t count)
 		if (a->top.sequence <= s->indexed)
 			continue;
 		size_t len = index_key(key, a->type, a->id);
-		if (compare(key, len, e->last, e->last_len) <= 0)
+		if (!begins(e, key, len) ||
+		    compare(key, len, e->last, e->last_len) <= 0)
 			continue;
 		if (buf_add(&e->keys, key, len) != 0)
 			return WEIR_ENOMEM;
@@ -201,11 +210,14 @@ merge(struct each *e)
 	char after[INDEX_KEY_MAX];
 	size_t len = e->last_len;
 	int rc = 0, n = 0;
-	bool same;
+	bool same, past = false;
 
 	memcpy(after, e->last, len);
-	while (rc == 0 && (n = next_piece(e, after, len)) > 0) {
+	while (rc == 0 && !past && (n = next_piece(e, after, len)) > 0) {
 		for (int i = 0; rc == 0 && i < n; i++) {
+			past = !begins(e, e->piece[i].key, e->piece[i].len);
+			if (past)
+				break;
 			rc = memory_to(e, &same, &e->piece[i]);
 			if (rc == 0 && !same)
 				rc = tell_index(e, &e->piece[i]);
@@ -217,6 +229,23 @@ merge(struct each *e)
 		rc = n;
 	while (rc == 0 && e->next < e->n)
 		rc = tell_memory(e);
+	return rc;
+}
+
+/* All that begin with e->prefix, from behind e->last on. */
+static int
+walk(struct each *e)
+{
+	int rc;
+
+	buf_init(&e->keys, NAMES_MOST);
+	e->piece = mem_resize(NULL, PIECE * sizeof(*e->piece));
+	rc = e->piece == NULL ? WEIR_ENOMEM : copy(e);
+	if (rc == 0)
+		rc = merge(e);
+	buf_fini(&e->keys);
+	mem_free(e->name);
+	mem_free(e->piece);
 	return rc;
 }
 
@@ -238,19 +267,56 @@ store_each_after(struct store *s, bool reserved, struct weir_str type,
 			   struct weir_str id, const struct head *head),
 		 void *cookie)
 {
-	struct each e = {
-		.s = s, .reserved = reserved, .fn = fn, .cookie = cookie};
-	int rc;
+	struct each e = {.s = s,
+			 .reserved = reserved,
+			 .prefix = STR(""),
+			 .fn = fn,
+			 .cookie = cookie};
 
 	if (type.data != NULL)
 		e.last_len = index_key(e.last, type, id);
-	buf_init(&e.keys, NAMES_MOST);
-	e.piece = mem_resize(NULL, PIECE * sizeof(*e.piece));
-	rc = e.piece == NULL ? WEIR_ENOMEM : copy(&e);
-	if (rc == 0)
-		rc = merge(&e);
-	buf_fini(&e.keys);
-	mem_free(e.name);
-	mem_free(e.piece);
-	return rc;
+	return walk(&e);
+}
+
+/* A prefix is no name: what begins with it stands behind it. */
+static int
+walk_from(struct store *s, struct weir_str prefix,
+	  int (*fn)(void *cookie, struct weir_str type, struct weir_str id,
+		    const struct head *head),
+	  void *cookie)
+{
+	struct each e = {.s = s,
+			 .reserved = true,
+			 .prefix = prefix,
+			 .last_len = prefix.len,
+			 .fn = fn,
+			 .cookie = cookie};
+
+	memcpy(e.last, prefix.data, prefix.len);
+	return walk(&e);
+}
+
+int
+store_each_type(struct store *s, struct weir_str type,
+		int (*fn)(void *cookie, struct weir_str type,
+			  struct weir_str id, const struct head *head),
+		void *cookie)
+{
+	char prefix[WEIR_NAME_MAX + 1];
+
+	if (type.len == 0 || type.len > WEIR_NAME_MAX)
+		return 0;
+	memcpy(prefix, type.data, type.len);
+	prefix[type.len] = '\0';
+	return walk_from(s, (struct weir_str){prefix, type.len + 1}, fn,
+			 cookie);
+}
+
+int
+store_each_reserved(struct store *s,
+		    int (*fn)(void *cookie, struct weir_str type,
+			      struct weir_str id, const struct head *head),
+		    void *cookie)
+{
+	return walk_from(s, STR("$"), fn, cookie);
 }

@@ -75,6 +75,10 @@ struct store {
 	uint64_t aggregates, reserved; /* how many; those named $... */
 	uint64_t last; /* sequence */
 	uint64_t end;  /* position behind what is committed */
+	struct buf noted; /* rules.c: where reserved records stand */
+	bool noting;
+	_Atomic uint64_t rules; /* the newest reserved record's sequence */
+	struct store_admission admission; /* set while nobody appends */
 };
 
 /* ---- recover.c ---------------------------------------------------------- */
@@ -99,6 +103,13 @@ int store_published(struct store *s, uint64_t *last);
  * and where whole groups end (STOP_LIMIT: behind that). */
 int limit_find(struct store *s, uint64_t *limit, struct stopped *stop,
 	       struct weir_err *err);
+
+/* ---- rules.c: the store's mu is held ------------------------------------ */
+
+/* Room for n more reserved records: 0 or WEIR_ENOMEM. */
+int rules_reserve(struct store *s, size_t n);
+/* A reserved record is taken in. */
+int rules_note(struct store *s, const struct record_view *v);
 
 /* ---- reindex.c ---------------------------------------------------------- */
 

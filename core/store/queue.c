@@ -423,8 +423,8 @@ keep_strings(struct record_draft *d, char *p)
 
 /* Checks the drafts and copies all of them into b. */
 static int
-fill_block(struct submitted *b, const struct record_draft *drafts, size_t n,
-	   struct weir_err *err)
+fill_block(struct queue *q, struct submitted *b,
+	   const struct record_draft *drafts, size_t n, struct weir_err *err)
 {
 	struct record_draft *d = (struct record_draft *)(void *)b->room;
 	size_t need = 0;
@@ -435,9 +435,10 @@ fill_block(struct submitted *b, const struct record_draft *drafts, size_t n,
 	char *p = (char *)(b->r.receipts + n);
 	p = (char *)(((uintptr_t)p + 15) & ~(uintptr_t)15);
 	memcpy(d, drafts, n * sizeof(*d));
-	rc = admit_commit(b->r.item, &b->r.bytes, d, n, err);
+	rc = admit_commit(q->s, b->r.item, &b->r.bytes, d, n, err);
 	if (rc != 0)
 		return rc;
+	b->r.system = b->r.item->system;
 	for (size_t i = 0; i < n; i++)
 		need += size_of_strings(&d[i]) + 15;
 	if (need > (size_t)((char *)b + b->size - p)) {
@@ -505,7 +506,7 @@ store_submit(struct store *s, const struct record_draft *drafts, size_t n,
 	if (b == NULL)
 		return err_nomem(err);
 	b->answer = *answer;
-	rc = fill_block(b, drafts, n, err);
+	rc = fill_block(q, b, drafts, n, err);
 	if (rc == 0) {
 		pthread_mutex_lock(&q->mu);
 		rc = enter_submitted(q, b, (flags & STORE_NOWAIT) == 0, err);
@@ -535,14 +536,29 @@ queue_new(struct store *s)
 	return q;
 }
 
+/* mu is held. */
+static void
+wait_idle(struct queue *q)
+{
+	while (q->first != NULL || q->working || q->leader == LEADER_CALLER)
+		pthread_cond_wait(&q->room, &q->mu);
+}
+
+void
+queue_wait(struct queue *q)
+{
+	pthread_mutex_lock(&q->mu);
+	wait_idle(q);
+	pthread_mutex_unlock(&q->mu);
+}
+
 void
 queue_drain(struct queue *q)
 {
 	bool threaded;
 
 	pthread_mutex_lock(&q->mu);
-	while (q->first != NULL || q->working || q->leader == LEADER_CALLER)
-		pthread_cond_wait(&q->room, &q->mu);
+	wait_idle(q);
 	threaded = q->threaded;
 	q->stop = true;
 	pthread_cond_broadcast(&q->news);

@@ -312,6 +312,7 @@ free_store(struct store *s)
 	writes_free(s->writes);
 	buf_fini(&s->window);
 	buf_fini(&s->out);
+	buf_fini(&s->noted);
 	mem_free(s->places);
 	mem_free(s->kept_at);
 	mem_free(s->dir);

@@ -119,7 +119,8 @@ int store_commit(struct store *s, struct receipt *receipts,
  * commit i is drafts[first[i]] .. drafts[first[i + 1] - 1], first has n + 1
  * entries. Each commit stands alone: results[i].code says what became of it.
  * Returns 0 when the group was written (or nothing was left to write), else
- * the code that refused all of it. Used by import.
+ * the code that refused all of it. None may hold a reserved record
+ * (WEIR_EUSAGE). Used by import.
  */
 int store_commit_group(struct store *s, struct receipt *receipts,
 		       struct weir_err *results, struct record_draft *drafts,
@@ -190,7 +191,54 @@ int store_each_after(struct store *s, bool reserved, struct weir_str type,
 		     int (*fn)(void *cookie, struct weir_str type,
 			       struct weir_str id, const struct head *head),
 		     void *cookie);
+/* The same of one type, reserved or not, and of all reserved ones: without
+ * going through the others. */
+int store_each_type(struct store *s, struct weir_str type,
+		    int (*fn)(void *cookie, struct weir_str type,
+			      struct weir_str id, const struct head *head),
+		    void *cookie);
+int store_each_reserved(struct store *s,
+			int (*fn)(void *cookie, struct weir_str type,
+				  struct weir_str id, const struct head *head),
+			void *cookie);
 uint64_t store_aggregates(struct store *s, bool reserved);
+
+/* ---- rules --------------------------------------------------------------- */
+
+/*
+ * Who says what may be appended, and learns from the records of reserved
+ * aggregates. `admit` is asked for the drafts of each commit that are no
+ * system's: in the caller's thread, without a lock, and again by the leader,
+ * under a lock of the store, when a reserved record was committed after that;
+ * then it may use readers of its own, store_last and store_rules*, and nothing
+ * else of the store. A commit with a reserved record ends its group, so no
+ * draft is decided by older rules than those before it in the journal.
+ *
+ * 0, or a code with err (err->sequence: the index of the draft + 1). *revision
+ * is the first sequence whose record it did not know. A commit whose first
+ * draft has an event_id is refused by the leader alone, for it may be one that
+ * was appended before.
+ */
+struct store_admission {
+	int (*admit)(void *cookie, uint64_t *revision,
+		     const struct record_draft *drafts, size_t n,
+		     struct weir_err *err);
+	void *cookie;
+};
+
+/* Sets it, or takes it away (NULL): while no other call appends; what was
+ * submitted is answered before it returns. From then on, and in readers as well, the store notes where reserved records stand that it
+ * takes in. admit may be NULL for that alone. */
+void store_set_admission(struct store *s, const struct store_admission *a);
+/* The sequence of the newest reserved record taken in since the store was
+ * opened; may be 0 in one that has some. */
+uint64_t store_rules(const struct store *s);
+/* The positions of up to n of those noted behind a sequence, oldest first: how
+ * many. */
+size_t store_rules_after(struct store *s, uint64_t *positions, size_t n,
+			 uint64_t after);
+/* Forgets those up to a sequence. */
+void store_rules_forget(struct store *s, uint64_t sequence);
 
 /* ---- the index ---------------------------------------------------------- */
 

@@ -404,7 +404,7 @@ others_append(struct store *s)
 	enum outcome out;
 	struct group g;
 
-	assert_ok(admit_commit(&item, &bytes, &d, 1, &err), err);
+	assert_ok(admit_commit(s, &item, &bytes, &d, 1, &err), err);
 	pending_clear(s->pending);
 	assert_int_equal(pending_reserve(s->pending, 1), 0);
 	decide_batch(&b);
