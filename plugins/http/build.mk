@@ -17,4 +17,6 @@ plugins_http_http_la_SOURCES = \
 	plugins/http/order.c \
 	plugins/http/order.h \
 	plugins/http/settings.c \
+	plugins/http/trace.c \
+	plugins/http/trace.h \
 	plugins/http/transfer.c

@@ -7,6 +7,7 @@
 #include "common/result.h"
 #include "common/text.h"
 #include "order.h"
+#include "trace.h"
 
 #include <curl/curl.h>
 #include <signal.h>
@@ -22,6 +23,7 @@ struct settings {
 	uint32_t per_request, parallel;
 	long connect_ms, total_ms;
 	bool private_targets;
+	bool own_trace; /* the user's headers name a traceparent */
 };
 
 struct sink;
@@ -41,6 +43,8 @@ struct slot {
 	char said[256]; /* how the answer's body begins */
 	size_t nsaid;
 	char error[CURL_ERROR_SIZE];
+	char trace[TRACE_MAX + 16]; /* a header, and its place before all */
+	struct curl_slist headers;
 };
 
 struct sink {

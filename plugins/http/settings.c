@@ -286,6 +286,7 @@ settings_read(struct settings *out, const struct weir_sink_open *o,
 	out->parallel = read_count(wrong, o, "parallel", 8, PARALLEL_MAX);
 	out->connect_ms = read_time(wrong, o, "connect-timeout", 5000);
 	out->total_ms = read_time(wrong, o, "timeout", 15000);
+	out->own_trace = given(o, "traceparent");
 	out->private_targets = private == NULL || strcmp(private, "false") != 0;
 	return wrong[0] == '\0';
 }

@@ -92,7 +92,6 @@ slot_open(struct slot *slot, struct sink *s)
 	if (e == NULL || !slot_options(slot))
 		return false;
 	curl_easy_setopt(e, CURLOPT_POST, 1L);
-	curl_easy_setopt(e, CURLOPT_HTTPHEADER, s->headers);
 	curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, take_answer);
 	curl_easy_setopt(e, CURLOPT_WRITEDATA, slot);
 	/* wait for the first connection's handshake, which says whether one is
@@ -257,6 +256,27 @@ make_body(struct slot *slot)
 				(curl_off_t)len) == CURLE_OK;
 }
 
+/* The headers of all requests; before them the trace that one record is part
+ * of. Those of several records may differ: a request has no trace then. */
+static void
+set_headers(struct slot *slot)
+{
+	const struct sink *s = slot->sink;
+	const struct weir_str *trace =
+		&s->batch->records[slot->items[0]]->traceparent;
+
+	slot->headers = (struct curl_slist){slot->trace, s->headers};
+	if (slot->nitems == 1 && !s->set.own_trace && trace_is_valid(*trace)) {
+		(void)snprintf(slot->trace, sizeof(slot->trace),
+			       "traceparent: %.*s", (int)trace->len,
+			       trace->data);
+		curl_easy_setopt(slot->easy, CURLOPT_HTTPHEADER,
+				 &slot->headers);
+	} else {
+		curl_easy_setopt(slot->easy, CURLOPT_HTTPHEADER, s->headers);
+	}
+}
+
 void
 slot_start(struct slot *slot)
 {
@@ -273,6 +293,7 @@ slot_start(struct slot *slot)
 		left = 1;
 	curl_easy_setopt(slot->easy, CURLOPT_TIMEOUT_MS,
 			 left < s->set.total_ms ? (long)left : s->set.total_ms);
+	set_headers(slot);
 	slot->flying = make_body(slot) &&
 		       curl_multi_add_handle(s->multi, slot->easy) == CURLM_OK;
 	if (!slot->flying)

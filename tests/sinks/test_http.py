@@ -98,6 +98,53 @@ def test_records_as_they_are(store, server):
     assert first.sequences == [1]
 
 
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+NO_TRACES = (
+    "t",
+    TRACE.upper(),
+    TRACE[:-1],
+    TRACE + "-more",  # not of version 00
+    TRACE.replace("00-", "ff-", 1),
+    TRACE.replace("0af7651916cd43dd8448eb211c80319c", "0" * 32),
+    TRACE.replace("b7ad6b7169203331", "0" * 16),
+    "cc" + TRACE[2:] + "more",
+    "cc" + TRACE[2:] + "-mo re",
+)
+
+
+def test_traceparent(store, server):
+    """A valid one goes on as a header, and with the record in each case."""
+    newer = "cc" + TRACE[2:] + "-what-may-come"
+    given = [TRACE, newer, *NO_TRACES]
+    for i, trace in enumerate(given):
+        store("aggregate", "apply", "t", "x%d" % i, "e", "--traceparent", trace)
+    store.sink(server, "--parallel", "1")
+    store.deliver()
+    first, *posts = server.posts
+    assert first.headers.get_all("traceparent") is None
+    for post, trace in zip(posts, given, strict=True):
+        want = [trace] if trace in (TRACE, newer) else None
+        assert post.headers.get_all("traceparent") == want, trace
+        assert post.body["metadata"]["traceparent"] == trace
+        assert post.headers["Content-Type"] == "application/json"
+
+
+def test_traceparent_of_many(store, server):
+    """An array of several has none; the user's own header counts."""
+    for i in range(3):
+        store("aggregate", "apply", "t", "x", "e", "--traceparent", TRACE)
+    store.sink(server, "--per-request", "3", "--parallel", "1")
+    store.deliver()
+    assert [len(p.records) for p in server.posts] == [3, 1]
+    assert [p.headers["traceparent"] for p in server.posts] == [None, TRACE]
+    own = TRACE.replace("01", "00")
+    store.sink(server, "--header", "Traceparent=" + own, "--name", "other")
+    store("sink", "run", "--once", "other")
+    assert {p.headers["traceparent"] for p in server.posts[2:]} == {own}
+    assert all(len(p.headers.get_all("traceparent")) == 1
+               for p in server.posts[2:])
+
+
 def test_order_and_reuse(store, server):
     lanes = {}
 
