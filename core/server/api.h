@@ -111,9 +111,8 @@ struct api_answer {
 	struct api_field {
 		const char *name, *value;
 	} field[API_FIELDS];
-	/* Not NULL: the answer goes on behind body as a stream, read with
-	 * feed_read (feed.h) until it ends or the client goes. The call owns
-	 * it. */
+	/* Not NULL: there is no body, but a stream, read with feed_read
+	 * (feed.h) until it ends or the client goes. The call owns it. */
 	struct feed *feed;
 	bool close; /* the connection is to end */
 };

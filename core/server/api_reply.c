@@ -68,6 +68,7 @@ int
 api_reply_as(struct api_call *c, int status, const char *type)
 {
 	c->answered = true;
+	api_field(c, "X-Request-Id", "%s", c->id);
 	c->answer.status = status;
 	c->answer.type = type;
 	c->answer.body = buf_str(&c->out);

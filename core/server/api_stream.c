@@ -19,12 +19,12 @@
 #include "model/config.h"
 #include "server/feed.h"
 
-#define RETRY "retry: 2000\n\n" /* when a client comes back, ms */
+#define RETRY "retry: 2000\n" /* when a client comes back, ms */
 
 struct stream {
 	struct api_call *c;
 	struct api_filter filter;
-	bool ndjson, named;
+	bool ndjson, named, told; /* told when to come back */
 	int64_t checked; /* monotonic: when the token was looked up */
 };
 
@@ -34,6 +34,14 @@ wanted(void *cookie, const struct record_view *v)
 	struct stream *s = cookie;
 
 	return api_wanted(s->c, &s->filter, v);
+}
+
+static void
+tell_retry(struct stream *s, struct buf *out)
+{
+	if (!s->told)
+		buf_puts(out, RETRY);
+	s->told = true;
 }
 
 static int
@@ -46,6 +54,7 @@ put(void *cookie, struct buf *out, struct reader *side,
 	if (rc != 0)
 		return rc;
 	if (!s->ndjson) {
+		tell_retry(s, out);
 		buf_printf(out, "id: %" PRIu64 "\n", v->sequence);
 		if (s->named) {
 			buf_puts(out, "event: ");
@@ -64,6 +73,8 @@ beat(void *cookie, struct buf *out)
 {
 	struct stream *s = cookie;
 
+	if (!s->ndjson)
+		tell_retry(s, out);
 	buf_puts(out, s->ndjson ? "\n" : ":\n\n");
 }
 
@@ -131,8 +142,6 @@ begin(struct api_call *c, struct feed_options *o, struct stream *s)
 	if (strcmp(c->request.method, "HEAD") != 0 &&
 	    feed_new(&c->answer.feed, o, &err) != 0)
 		return api_fail(c, &err);
-	if (!s->ndjson)
-		buf_puts(&c->out, RETRY);
 	return api_reply_as(c, 200,
 			    s->ndjson ? API_TYPE_NDJSON : "text/event-stream");
 }
