@@ -19,24 +19,23 @@
 #define EMIT_HEAD_MAX (DIAG_HEAD_MAX + 40u) /* and a time and a level */
 #define EMIT_MAX      (4u * WEIR_PAYLOAD_MAX + DIAG_TEXT_MAX)
 
-static _Thread_local char request[DIAG_REQUEST_MAX];
+static _Thread_local const char *request; /* or NULL */
 
 void
 diag_request(const char *id)
 {
-	if (id == NULL)
-		request[0] = '\0';
-	else
-		str_show(request, sizeof(request), str_of(id));
+	request = id;
 }
 
 static void
 say(enum diag_level level, const char *area, const char *text)
 {
 	struct diag_way way;
-	struct diag_message m = {level, area, text, request};
-	char line[DIAG_LINE_MAX];
+	char line[DIAG_LINE_MAX], id[DIAG_REQUEST_MAX] = "";
+	struct diag_message m = {level, area, text, id};
 
+	if (request != NULL)
+		str_show(id, sizeof(id), str_of(request));
 	diag_now(&way);
 	diag_out(&way, line, diag_form(line, &way, &m));
 }
@@ -45,16 +44,16 @@ static void
 say_left(bool all)
 {
 	struct diag_left left;
-	char text[256], keep[DIAG_REQUEST_MAX];
+	const char *keep = request;
+	char text[256];
 
 	while (diag_rate_left(&left, all)) {
 		snprintf(text, sizeof(text),
 			 "%" PRIu64 " more like this were left out: %s", left.n,
 			 left.like);
-		memcpy(keep, request, sizeof(keep));
-		request[0] = '\0';
+		request = NULL;
 		say(left.level, left.area, text);
-		memcpy(request, keep, sizeof(keep));
+		request = keep;
 	}
 }
 

@@ -31,8 +31,8 @@ void diag(enum diag_level level, const char *area, const char *fmt, ...)
 /* Is there an area whose messages of this level are shown? */
 bool diag_wants(enum diag_level level);
 
-/* The request that this thread serves from now on (copied), NULL: none. Its
- * messages carry it. */
+/* The request that this thread serves from now on, NULL: none; borrowed until
+ * the next call. The thread's messages carry it. */
 void diag_request(const char *id);
 
 /* Says now how many messages the rate has left out so far: at the end. */

@@ -15,6 +15,7 @@
 #include <strings.h>
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/diag.h"
 #include "base/err.h"
 #include "base/must.h"
 #include "base/os.h"
@@ -213,6 +214,7 @@ api_begin(struct api_call **out, struct api *a, const struct api_request *r)
 	buf_init(&c->out, API_OUT_MAX);
 	buf_init(&c->fields, 1 << 16);
 	take_id(c);
+	diag_request(c->id);
 	api_route_find(c);
 	if (!c->answered)
 		api_auth(c);
@@ -220,6 +222,7 @@ api_begin(struct api_call **out, struct api *a, const struct api_request *r)
 		expect_body(c);
 	if (!c->answered && (c->route->flags & (API_JSON | API_NDJSON)) != 0)
 		check_type(c);
+	diag_request(NULL);
 	*out = c;
 	return 0;
 }
@@ -254,16 +257,12 @@ api_body(struct api_call *c, const void *data, size_t n)
 	atomic_fetch_add(&c->api->held, c->body.cap - cap);
 }
 
-bool
-api_run(struct api_call *c, void (*ready)(void *cookie), void *cookie)
+static bool
+run(struct api_call *c)
 {
 	struct weir_err err = {0};
 	int rc;
 
-	if (c->answered)
-		return true;
-	c->ready = ready;
-	c->ready_cookie = cookie;
 	rc = store_refresh(c->api->store, &err);
 	if (rc != 0) {
 		api_fail(c, &err);
@@ -276,10 +275,27 @@ api_run(struct api_call *c, void (*ready)(void *cookie), void *cookie)
 	return true;
 }
 
+bool
+api_run(struct api_call *c, void (*ready)(void *cookie), void *cookie)
+{
+	bool done;
+
+	if (c->answered)
+		return true;
+	c->ready = ready;
+	c->ready_cookie = cookie;
+	diag_request(c->id);
+	done = run(c);
+	diag_request(NULL);
+	return done;
+}
+
 void
 api_finish(struct api_call *c)
 {
+	diag_request(c->id);
 	api_append_finish(c);
+	diag_request(NULL);
 	must(c->answered);
 }
 
@@ -312,6 +328,11 @@ api_end(struct api_call *c)
 {
 	if (c == NULL)
 		return;
+	diag_request(c->id);
+	diag(DIAG_DEBUG, "api", "%s %.*s: %d", c->request.method,
+	     (int)c->request.target.len, c->request.target.data,
+	     c->answer.status);
+	diag_request(NULL);
 	atomic_fetch_sub(&c->api->held, c->body.cap);
 	feed_free(c->answer.feed);
 	if (c->own_free != NULL)

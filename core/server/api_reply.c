@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/buf.h"
+#include "base/diag.h"
 #include "base/err.h"
 #include "base/json.h"
 #include "base/must.h"
@@ -117,6 +118,10 @@ api_fail_as(struct api_call *c, int status, const struct weir_err *err)
 			buf_printf(b, ",\"version\":%" PRIu64, err->version);
 		buf_putc(b, '}');
 	}
+	if (status >= 500)
+		diag(DIAG_WARN, "api", "%s %.*s: %d: %s", c->request.method,
+		     (int)c->request.target.len, c->request.target.data, status,
+		     err->msg);
 	api_reply_as(c, status, "application/problem+json");
 	if (c->answer.status == 503)
 		api_field(c, "Retry-After", "1");
