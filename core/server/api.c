@@ -22,7 +22,6 @@
 #include "base/str.h"
 #include "model/config.h"
 #include "server/attempts.h"
-#include "server/attempts.h"
 #include "server/feed.h"
 #include "store/reader.h"
 
@@ -58,11 +57,6 @@ api_new(struct api **out, const struct api_options *o, struct weir_err *err)
 		return err_nomem(err);
 	}
 	pthread_mutex_init(&a->lock, NULL);
-	a->attempts = attempts_new();
-	if (a->attempts == NULL) {
-		api_free(a);
-		return err_nomem(err);
-	}
 	pthread_mutex_init(&a->folding, NULL);
 	*out = a;
 	return 0;

@@ -61,28 +61,6 @@ refuse_token(struct api_call *c, const struct weir_err *err)
 	api_field(c, "Retry-After", "%" PRId64, (wait + 999999) / 1000000);
 }
 
-/* A token that is not good, at a bounded rate. */
-static void
-no_grant(struct api_call *c, const struct weir_err *err)
-{
-	int64_t wait = 0;
-
-	if (err->code != WEIR_EDENIED) {
-		api_fail(c, err);
-		return;
-	}
-	wait = attempts_failed(c->api->attempts, c->caller.address,
-			       clock_monotonic());
-	if (wait == 0) {
-		api_fail_as(c, 401, err);
-		return;
-	}
-	api_refuse(c, 429, WEIR_EDENIED,
-		   "too many tokens were refused; wait before the next");
-	api_field(c, "Retry-After", "%lld",
-		  (long long)((wait + 999999) / 1000000));
-}
-
 void
 api_auth(struct api_call *c)
 {

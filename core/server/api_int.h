@@ -71,7 +71,6 @@ struct api {
 	_Atomic size_t held;	 /* bytes of bodies */
 	_Atomic int imports;	 /* under way */
 	_Atomic bool probing;
-	struct attempts *attempts;
 	_Atomic uint64_t results[API_RESULTS];
 	pthread_mutex_t folding; /* guards folds */
 	struct fold_cache *folds;
