@@ -13,7 +13,6 @@
 #include "base/err.h"
 #include "base/str.h"
 #include "server/attempts.h"
-#include "server/attempts.h"
 
 #define RECHECK_US 1000000
 
