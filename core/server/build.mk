@@ -55,9 +55,9 @@ core_libserver_la_SOURCES = \
 
 # The description of the routes, as the numbers of an array.
 EXTRA_DIST += core/server/openapi.json
+BUILT_SOURCES += core/server/openapi.inc
 CLEANFILES += core/server/openapi.inc core/server/openapi.inc.new
 core/server/openapi.inc: $(srcdir)/core/server/openapi.json
 	$(AM_V_GEN)$(MKDIR_P) core/server && \
 	od -An -v -tu1 $(srcdir)/core/server/openapi.json | \
 	sed 's/\([0-9][0-9]*\)/\1,/g' >$@.new && mv $@.new $@
-core/server/libserver_la-api_basics.lo: core/server/openapi.inc
