@@ -94,6 +94,15 @@ unset_given(struct cli *c, struct config *config, size_t *count,
 	return rc;
 }
 
+/* As it may be shown; NULL when it is not set. */
+static const char *
+shown(const struct config *config, const struct config_key *k)
+{
+	const char *value = config_get(config, k->name);
+
+	return value != NULL && k->type == CONFIG_SECRET ? "(set)" : value;
+}
+
 static void
 show_json(struct cli *c, const struct config *config)
 {
@@ -103,7 +112,7 @@ show_json(struct cli *c, const struct config *config)
 	json_put_string(b, str_of(config_path(config)));
 	buf_puts(b, ",\"settings\":{");
 	for (const struct config_key *k = config_keys(); k->name; k++) {
-		const char *value = config_get(config, k->name);
+		const char *value = shown(config, k);
 
 		buf_printf(b, "%s\"%s\":{\"value\":",
 			   k == config_keys() ? "" : ",", k->name);
@@ -128,7 +137,7 @@ show_table(struct cli *c, const struct config *config)
 		   os_exists(config_path(config)) ? "" : " (not there yet)");
 	for (const struct config_key *k = config_keys(); k->name && n < 64;
 	     k++, n++) {
-		const char *value = config_get(config, k->name);
+		const char *value = shown(config, k);
 
 		cells[3 * n] = k->name;
 		cells[3 * n + 1] = value != NULL ? value : "-";
@@ -187,6 +196,15 @@ static const struct cli_option config_options[] = {
 	 "how long a stopping server waits for requests and sinks"},
 	{"text-host", 0, "ADDRESS", 0, "what the text protocol listens on"},
 	{"text-port", 0, "N", 0, "port of the text protocol"},
+	{"text-username", 0, "NAME", 0, "who may use the text protocol"},
+	{"text-password", 0, "TEXT", 0,
+	 "asked for by the text protocol when a name is set, too"},
+	{"text-connections", 0, "N", 0,
+	 "the most connections of the text protocol"},
+	{"text-connections-per-address", 0, "N", 0,
+	 "the most of one address that is not loopback"},
+	{"text-slow-timeout", 0, "TIME", 0,
+	 "a client that takes nothing for so long is given up"},
 	{"list-page-size", 0, "N", 0, "aggregates that one listing shows"},
 	{"page-limit", 0, "N", 0, "the most that one listing may ask for"},
 	{"event-page-limit", 0, "N", 0, "the same as --page-limit"},

@@ -54,6 +54,16 @@ static const struct config_key keys[] = {
 	{"text.host", CONFIG_PATH, "127.0.0.1", "ADDRESS",
 	 "name or address that the text protocol listens on"},
 	{"text.port", CONFIG_PORT, "38580", "N", "port of the text protocol"},
+	{"text.username", CONFIG_PATH, NULL, "NAME",
+	 "who may use the text protocol; with text.password"},
+	{"text.password", CONFIG_SECRET, NULL, "TEXT",
+	 "asked for by the text protocol when text.username is set, too"},
+	{"text.connections", CONFIG_UINT, "16384", "N",
+	 "the most connections of the text protocol at a time"},
+	{"text.connections_per_address", CONFIG_UINT, "1024", "N",
+	 "the most of one address that is not loopback"},
+	{"text.slow_timeout", CONFIG_DURATION, "30s", "TIME",
+	 "a client that takes nothing for so long is given up"},
 	{"list_page_size", CONFIG_UINT, "10", "N",
 	 "aggregates that one listing shows unless it asks for more"},
 	{"page_limit", CONFIG_UINT, "1000", "N",
@@ -178,6 +188,8 @@ value_fault(uint64_t *out, const struct config_key *k, const char *value)
 {
 	*out = 0;
 	switch (k->type) {
+	case CONFIG_SECRET:
+		return value[0] != '\0' ? NULL : "some text";
 	case CONFIG_PATH:
 		return value[0] != '\0' ? NULL : "a path";
 	case CONFIG_PORT:
@@ -212,6 +224,13 @@ value_fault(uint64_t *out, const struct config_key *k, const char *value)
 		return word_in(k->arg, value) ? NULL : k->arg;
 	}
 	return NULL;
+}
+
+/* A value in messages. */
+static const char *
+shown(const struct config_key *k, const char *value)
+{
+	return k->type == CONFIG_SECRET ? "..." : value;
 }
 
 /* ---- loading ------------------------------------------------------------- */
@@ -280,7 +299,7 @@ take_value(struct load *l, const char *name, const char *value)
 	if (fault != NULL)
 		return err_set(l->err, WEIR_EINPUT,
 			       "%s: \"%s\" must be %s, not \"%s\"", where, name,
-			       fault, value);
+			       fault, shown(k, value));
 	c->file[k - keys] = mem_dup(value, strlen(value));
 	return c->file[k - keys] != NULL ? 0 : err_nomem(l->err);
 }
@@ -346,7 +365,7 @@ load_environment(struct config *c, struct weir_err *err)
 			return err_set(err, WEIR_EINPUT,
 				       "%s in the environment must be %s, not "
 				       "\"%s\"",
-				       name, fault, value);
+				       name, fault, shown(&keys[i], value));
 		c->env[i] = mem_dup(value, strlen(value));
 		if (c->env[i] == NULL)
 			return err_nomem(err);
@@ -467,7 +486,7 @@ check_value(const struct config_key *k, const char *value, struct weir_err *err)
 	if (fault != NULL)
 		return err_set(err, WEIR_EUSAGE,
 			       "\"%s\" must be %s, not \"%s\"", k->name, fault,
-			       value);
+			       shown(k, value));
 	return 0;
 }
 

@@ -14,6 +14,7 @@ struct config;
 
 enum config_type {
 	CONFIG_PATH,
+	CONFIG_SECRET,	 /* any text; never shown */
 	CONFIG_PORT,	 /* 1 to 65535 */
 	CONFIG_UINT,	 /* decimal */
 	CONFIG_BYTES,	 /* decimal with K, M or G: times 1024 */

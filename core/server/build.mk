@@ -51,7 +51,14 @@ core_libserver_la_SOURCES = \
 	core/server/server_reload.c \
 	core/server/sinks.c \
 	core/server/sinks.h \
-	core/server/text.h
+	core/server/text.c \
+	core/server/text.h \
+	core/server/text_conn.c \
+	core/server/text_event.c \
+	core/server/text_int.h \
+	core/server/text_line.c \
+	core/server/text_publish.c \
+	core/server/text_stream.c
 
 # The description of the routes, as the numbers of an array.
 EXTRA_DIST += core/server/openapi.json

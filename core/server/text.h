@@ -25,6 +25,8 @@ struct text_options {
 	int fd;			     /* listening; taken over */
 };
 
+/* The process ignores SIGPIPE. After a failure the loop must run once more
+ * before it is closed. */
 int text_start(struct text **out, const struct text_options *o,
 	       struct weir_err *err);
 void text_reload(struct text *t, const struct config *config);

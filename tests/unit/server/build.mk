@@ -17,3 +17,11 @@ tests_unit_server_test_feed_LDADD = $(SERVER_TEST_LIBS)
 tests_unit_server_test_feed_SOURCES = tests/unit/server/test_feed.c \
 	$(STORE_TEST)
 endif
+
+# Serves the text protocol for tests/system/test_text.py.
+check_PROGRAMS += tests/unit/server/text_server
+tests_unit_server_text_server_CPPFLAGS = $(CORE_CPPFLAGS) $(UV_CFLAGS)
+tests_unit_server_text_server_LDADD = core/libserver.la $(SERVER_LIBS) \
+	core/libcore.la $(CORE_LIBS)
+tests_unit_server_text_server_SOURCES = tests/unit/server/text_server.c
+
