@@ -30,4 +30,18 @@ TESTS += tests/unit/model/test_fold_cache
 tests_unit_model_test_fold_cache_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_model_test_fold_cache_LDADD = $(TEST_LIBS)
 tests_unit_model_test_fold_cache_SOURCES = tests/unit/model/test_fold_cache.c
+
+check_PROGRAMS += tests/unit/model/test_policy
+TESTS += tests/unit/model/test_policy
+tests_unit_model_test_policy_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_model_test_policy_LDADD = $(TEST_LIBS)
+tests_unit_model_test_policy_SOURCES = tests/unit/model/test_policy.c \
+	$(STORE_TEST) $(STORE_GATE)
+
+check_PROGRAMS += tests/unit/model/test_schema
+TESTS += tests/unit/model/test_schema
+tests_unit_model_test_schema_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_model_test_schema_LDADD = $(TEST_LIBS)
+tests_unit_model_test_schema_SOURCES = tests/unit/model/test_schema.c \
+	$(STORE_TEST)
 endif
