@@ -26,4 +26,9 @@ core_libcore_la_SOURCES += \
 	core/model/schema_check.c \
 	core/model/schema_doc.c \
 	core/model/schema_int.h \
-	core/model/schema_type.c
+	core/model/schema_type.c \
+	core/model/token.c \
+	core/model/token.h \
+	core/model/token_admin.c \
+	core/model/token_doc.c \
+	core/model/token_int.h

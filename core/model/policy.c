@@ -107,6 +107,7 @@ static const struct rule_class store_class = {
 static const struct rule_class *const classes[RULE_KINDS] = {
 	[RULE_SCHEMA] = &schema_class,
 	[RULE_STORE] = &store_class,
+	[RULE_TOKEN] = &token_class,
 };
 
 /* ---- sets ---------------------------------------------------------------- */
@@ -205,6 +206,7 @@ rules_free(struct rules *r)
 			rule_put((enum rule_kind)k, r->set[k].rule[i]);
 		mem_free(r->set[k].rule);
 	}
+	token_index_fini(&r->tokens);
 	mem_free(r);
 }
 
@@ -237,8 +239,10 @@ take(struct rules *to, const struct record_view *v, struct weir_err *err)
 		classes[k]->free(r);
 		return err_nomem(err);
 	}
-	return set_put(&to->set[k], (enum rule_kind)k, r) == 0 ? 0
-							       : err_nomem(err);
+	rc = set_put(&to->set[k], (enum rule_kind)k, r);
+	if (rc == 0 && k == RULE_TOKEN)
+		rc = token_index_put(&to->tokens, r);
+	return rc == 0 ? 0 : err_nomem(err);
 }
 
 struct loading {
@@ -330,6 +334,8 @@ follow(struct policy *p, struct weir_err *err)
 
 	for (int k = 0; rc == 0 && k < RULE_KINDS; k++)
 		rc = set_share(&to->set[k], &p->rules->set[k]);
+	if (rc == 0)
+		rc = token_index_share(&to->tokens, &p->rules->tokens);
 	if (rc != 0) {
 		rules_free(to);
 		return err_nomem(err);
@@ -409,6 +415,15 @@ policy_put(struct policy *p, const struct rules *held)
 
 /* ---- asked by the store -------------------------------------------------- */
 
+static bool
+any_token(const struct record_draft *d, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (d[i].token != 0)
+			return true;
+	return false;
+}
+
 static int
 admit(void *cookie, uint64_t *revision, const struct record_draft *d, size_t n,
       struct weir_err *err)
@@ -421,14 +436,16 @@ admit(void *cookie, uint64_t *revision, const struct record_draft *d, size_t n,
 	if (rc != 0)
 		return rc;
 	word = atomic_load(&p->word);
-	if (word % 2 == 1) {
+	if (word % 2 == 1 && !any_token(d, n)) {
 		*revision = word / 2;
 		return 0;
 	}
 	r = hold(p);
 	*revision = r->revision + 1;
 	for (size_t i = 0; rc == 0 && i < n; i++) {
-		rc = schema_check_draft(r, &d[i], err);
+		rc = token_check_draft(r, &d[i], err);
+		if (rc == 0 && !d[i].system)
+			rc = schema_check_draft(r, &d[i], err);
 		if (rc != 0 && err != NULL)
 			err->sequence = i + 1;
 	}
@@ -464,6 +481,7 @@ policy_append(struct policy *p, enum rule_kind kind, struct weir_str id,
 		d.group = by->group;
 		d.user = by->user;
 		d.token = by->token;
+		d.token_limit = by->limit;
 	}
 	rc = store_commit(p->store, &receipt, &d, 1, err);
 	return rc == 0 ? catch_up(p, err) : rc;

@@ -42,6 +42,7 @@ int policy_restriction_parse(enum policy_restriction *out, struct weir_str word,
 struct policy_actor {
 	struct weir_str group, user;
 	uint64_t token;
+	uint64_t limit; /* of the token: writes in all; 0: none */
 };
 /* Sets it, if it is another; by may be NULL. WEIR_ECONFLICT: others were
  * faster. */
@@ -73,6 +74,10 @@ struct policy_grant {
 int policy_grant(struct policy *p, struct policy_grant **out,
 		 struct weir_str secret, struct weir_err *err);
 void policy_grant_free(struct policy_grant *g);
+/* Is it still as good as then? For calls that last. The same errors. */
+int policy_grant_check(struct policy *p, const struct policy_grant *g,
+		       struct weir_err *err);
+/* Reserved aggregates are for administrators. */
 bool policy_may(const struct policy_grant *g, unsigned scope,
 		struct weir_str type, struct weir_str id);
 

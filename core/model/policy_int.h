@@ -18,6 +18,7 @@
 enum rule_kind {
 	RULE_SCHEMA, /* $schema NAME */
 	RULE_STORE,  /* $store restriction */
+	RULE_TOKEN,  /* $token ID */
 	RULE_KINDS
 };
 
@@ -35,11 +36,20 @@ struct rule_set {
 	size_t n;
 };
 
+struct token;
+
+/* The tokens sorted by the sequence that records carry; borrowed. */
+struct token_index {
+	const struct token **token;
+	size_t n, cap;
+};
+
 struct rules {
 	unsigned refs;	   /* under the policy's mu */
 	uint64_t revision; /* all records up to this sequence are in it */
 	enum policy_restriction restriction;
 	struct rule_set set[RULE_KINDS];
+	struct token_index tokens;
 };
 
 /* What policy.c asks of each kind. */
@@ -50,7 +60,7 @@ struct rule_class {
 		    struct weir_err *err);
 	void (*free)(struct rule *r);
 };
-extern const struct rule_class schema_class;
+extern const struct rule_class schema_class, token_class;
 
 /* The present rules, held until policy_put; NULL when what was committed can't
  * be taken in. */
@@ -71,5 +81,12 @@ int policy_append(struct policy *p, enum rule_kind kind, struct weir_str id,
 /* Asked for each draft. */
 int schema_check_draft(const struct rules *r, const struct record_draft *d,
 		       struct weir_err *err);
+int token_check_draft(const struct rules *r, const struct record_draft *d,
+		      struct weir_err *err);
+
+/* Puts a token in, in place of what it was: 0 or WEIR_ENOMEM. */
+int token_index_put(struct token_index *x, const struct rule *token);
+int token_index_share(struct token_index *to, const struct token_index *from);
+void token_index_fini(struct token_index *x);
 
 #endif

@@ -41,7 +41,7 @@ ask(struct store *s, struct item *item, const struct record_draft *draft,
 	int rc;
 
 	item->rules = 0;
-	if (a->admit == NULL || item->system)
+	if (a->admit == NULL || (item->system && draft->token == 0))
 		return 0;
 	rc = a->admit(a->cookie, &item->rules, draft, n, err);
 	if (rc == 0 || !draft[0].has_event_id)

@@ -268,7 +268,7 @@ decide_rules(struct batch *b, struct item *from, size_t n, struct weir_err *err)
 {
 	const struct store_admission *a = &b->s->admission;
 
-	if (a->admit == NULL || from->system ||
+	if (a->admit == NULL || (from->system && from->draft->token == 0) ||
 	    (from->rules != 0 && from->rules > b->s->rules))
 		return 0;
 	return a->admit(a->cookie, &from->rules, from->draft, n, err);

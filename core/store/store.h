@@ -208,7 +208,7 @@ uint64_t store_aggregates(struct store *s, bool reserved);
 /*
  * Who says what may be appended, and learns from the records of reserved
  * aggregates. `admit` is asked for the drafts of each commit that are no
- * system's: in the caller's thread, without a lock, and again by the leader,
+ * system's or carry a token: in the caller's thread, without a lock, and again by the leader,
  * under a lock of the store, when a reserved record was committed after that;
  * then it may use readers of its own, store_last and store_rules*, and nothing
  * else of the store. A commit with a reserved record ends its group, so no

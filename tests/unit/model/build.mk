@@ -44,4 +44,10 @@ tests_unit_model_test_schema_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_model_test_schema_LDADD = $(TEST_LIBS)
 tests_unit_model_test_schema_SOURCES = tests/unit/model/test_schema.c \
 	$(STORE_TEST)
+
+check_PROGRAMS += tests/unit/model/test_token
+TESTS += tests/unit/model/test_token
+tests_unit_model_test_token_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_model_test_token_LDADD = $(TEST_LIBS)
+tests_unit_model_test_token_SOURCES = tests/unit/model/test_token.c
 endif
