@@ -80,7 +80,7 @@ create(const char *type, const char *json)
 static void
 test_restriction(void **state)
 {
-	struct policy_actor by = {STR("staff"), STR("ann"), 0};
+	struct policy_actor by = {STR("staff"), STR("ann"), 0, 0};
 	struct record_view v;
 	struct reader *r;
 

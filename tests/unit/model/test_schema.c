@@ -259,7 +259,7 @@ test_history(void **state)
 {
 	static const char *const events[] = {"created", "changed", "deleted",
 					     "created"};
-	struct policy_actor by = {STR("staff"), STR("ann"), 0};
+	struct policy_actor by = {STR("staff"), STR("ann"), 0, 0};
 	struct record_view v;
 	struct reader *r;
 
