@@ -160,3 +160,17 @@ api_actor(struct api_call *c, struct record_draft *d, struct weir_err *err)
 	d->token_limit = g != NULL ? g->limit : 0;
 	return 0;
 }
+
+struct policy_actor
+api_by(const struct api_call *c)
+{
+	const struct policy_grant *g = c->grant;
+
+	if (g == NULL)
+		return (struct policy_actor){.group = c->caller.group,
+					     .user = c->caller.user};
+	return (struct policy_actor){.group = g->group,
+				     .user = g->user,
+				     .token = g->token,
+				     .limit = g->limit};
+}

@@ -167,6 +167,9 @@ int api_may(struct api_call *c, unsigned scope, struct weir_str type,
 /* Sets issued_by and the token of a draft from the caller. */
 int api_actor(struct api_call *c, struct record_draft *d, struct weir_err *err);
 
+/* The caller as the one who changes a rule; borrowed from c. */
+struct policy_actor api_by(const struct api_call *c);
+
 /* Commits c->drafts as one commit: API_LATER, and then the route's finish runs
  * when it is durable, with receipts; a refusal is answered without it. Or 0
  * after it was answered. */

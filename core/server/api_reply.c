@@ -88,13 +88,20 @@ api_reply(struct api_call *c, int status)
 	return api_reply_as(c, status, "application/json");
 }
 
+static bool
+ends(const char *text, const char *with)
+{
+	size_t n = strlen(text), m = strlen(with);
+
+	return n >= m && strcmp(text + n - m, with) == 0;
+}
+
 /* Revoked or expired while the call was under way. */
 static bool
 is_of_token(const struct weir_err *err)
 {
 	return err->code == WEIR_EDENIED &&
-	       (strcmp(err->msg, TOKEN_UNKNOWN) == 0 ||
-		strcmp(err->msg, TOKEN_EXPIRED) == 0);
+	       (ends(err->msg, TOKEN_UNKNOWN) || ends(err->msg, TOKEN_EXPIRED));
 }
 
 int

@@ -24,6 +24,7 @@ static const struct api_route *const tables[] = {
 	api_events_routes,
 	api_import_routes,
 	api_stream_routes,
+	api_tokens_routes,
 };
 /* clang-format on */
 #define NTABLES (sizeof(tables) / sizeof(tables[0]))
