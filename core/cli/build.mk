@@ -15,6 +15,7 @@ core_libcli_la_SOURCES = \
 	core/cli/csvread.c \
 	core/cli/csvread.h \
 	core/cli/deliver.c \
+	core/cli/destroy.c \
 	core/cli/export.c \
 	core/cli/help.c \
 	core/cli/help.h \

@@ -10,6 +10,7 @@ extern const struct cli_command aggregate_commands[];
 extern const struct cli_command basics_commands[];
 extern const struct cli_command check_commands[];
 extern const struct cli_command complete_commands[];
+extern const struct cli_command destroy_commands[];
 extern const struct cli_command export_commands[];
 extern const struct cli_command import_commands[];
 extern const struct cli_command plugin_commands[];
