@@ -200,7 +200,10 @@ shut(struct text_conn *c)
 {
 	uv_shutdown_t *r = mem_new(sizeof(*r));
 
+	int64_t soon = clock_monotonic() + CLOSE_US;
+
 	c->shut = true;
+	c->cut_at = c->cut_at < soon ? c->cut_at : soon;
 	if (r != NULL)
 		r->data = c;
 	if (r == NULL || uv_shutdown(r, (uv_stream_t *)&c->tcp, on_shut) != 0) {
@@ -573,6 +576,10 @@ on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 		return;
 	if (n == UV_EOF) {
 		c->eof = true;
+		/* One that is gone can't be told from one that only says no
+		 * more, so a stream without an end is ended. */
+		if (c->sub != NULL && c->sub->live)
+			text_end_stream(c);
 		if (c->shut)
 			text_cut(c);
 		else

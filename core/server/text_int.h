@@ -264,7 +264,8 @@ struct text_query {
 void text_subscribe(struct text_conn *c, const struct text_query *q);
 /* Ends the stream without a word. */
 void text_unsubscribe(struct text_conn *c);
-/* The same with an error line. */
+/* The same with EndOfEventStream, or an error line; what waits goes on. */
+void text_end_stream(struct text_conn *c);
 void text_stream_failed(struct text_conn *c, const struct weir_err *err);
 /* Its connection takes bytes again. */
 void text_stream_ready(struct text_conn *c);

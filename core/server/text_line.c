@@ -319,8 +319,7 @@ do_unsubscribe(struct text_conn *c)
 {
 	if (c->sub == NULL)
 		return unexpected(c);
-	text_unsubscribe(c);
-	text_say(c, "EndOfEventStream\n");
+	text_end_stream(c);
 	return true;
 }
 

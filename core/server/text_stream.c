@@ -299,8 +299,8 @@ send_range(struct sub *s, const uint64_t *at, uint64_t from, uint64_t to)
 /* ---- serving
  * ------------------------------------------------------------------------ */
 
-static void
-end_stream(struct text_conn *c)
+void
+text_end_stream(struct text_conn *c)
 {
 	text_unsubscribe(c);
 	text_say(c, "EndOfEventStream\n");
@@ -328,13 +328,13 @@ static void
 settle(struct sub *s, uint64_t last)
 {
 	if (s->limit > 0 && s->given >= s->limit)
-		end_stream(s->conn);
+		text_end_stream(s->conn);
 	else if (s->version < last)
 		put_in(s, SUB_READY);
 	else if (s->live)
 		put_in(s, SUB_IDLE);
 	else
-		end_stream(s->conn);
+		text_end_stream(s->conn);
 }
 
 /* Positions of its next versions: how many, 0 when there are none, or a code.

@@ -9,4 +9,5 @@ EXTRA_DIST += \
 	tests/system/test_mirrors.py \
 	tests/system/test_quickstart.py \
 	tests/system/test_readme.py \
-	tests/system/test_supervisor.py
+	tests/system/test_supervisor.py \
+	tests/system/test_text.py
