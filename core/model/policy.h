@@ -43,6 +43,7 @@ struct policy_actor {
 	struct weir_str group, user;
 	uint64_t token;
 	uint64_t limit; /* of the token: writes in all; 0: none */
+	uint64_t expected; /* the version it must have by now; 0: any */
 };
 /* Sets it, if it is another; by may be NULL. WEIR_ECONFLICT: others were
  * faster. */

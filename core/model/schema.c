@@ -127,8 +127,8 @@ put_all(struct buf *out, struct reader *reader, const struct rule_set *set,
 }
 
 int
-schema_json(struct buf *out, struct policy *p, struct weir_str aggregate,
-	    struct weir_err *err)
+schema_json(struct buf *out, uint64_t *version, struct policy *p,
+	    struct weir_str aggregate, struct weir_err *err)
 {
 	const struct rules *r = policy_hold(p, err);
 	const struct schema *s;
@@ -143,6 +143,8 @@ schema_json(struct buf *out, struct policy *p, struct weir_str aggregate,
 		rc = err_set(err, WEIR_ENOTFOUND, "schema not found");
 	else
 		rc = reader != NULL ? put(out, reader, s, err) : err_nomem(err);
+	if (rc == 0 && version != NULL)
+		*version = s->rule.version;
 	reader_free(reader);
 	policy_put(p, r);
 	return rc;
@@ -312,6 +314,8 @@ try_change(struct policy *p, struct change *c, bool *again, struct buf *present,
 	now = find(r, c->aggregate);
 	c->created = now == NULL;
 	rc = may_change(now, c, err);
+	if (rc == 0 && c->by != NULL)
+		rc = check_version(c->by->expected, now != NULL ? at : 0, err);
 	if (rc == 0 && put_present(present, now) != 0)
 		rc = err_nomem(err);
 	if (rc == 0 && c->how != HOW_DELETE)

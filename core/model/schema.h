@@ -32,9 +32,10 @@ struct policy_actor;
 
 /* ---- reading ------------------------------------------------------------- */
 
-/* Appends one, or all as an array in the order of their names. */
-int schema_json(struct buf *out, struct policy *p, struct weir_str aggregate,
-		struct weir_err *err);
+/* Appends one (version may be NULL), or all as an array in the order of their
+ * names. */
+int schema_json(struct buf *out, uint64_t *version, struct policy *p,
+		struct weir_str aggregate, struct weir_err *err);
 int schema_list_json(struct buf *out, struct policy *p, struct weir_err *err);
 
 /* The declared type of a field in any event, in the spelling of mapping_type:

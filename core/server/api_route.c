@@ -23,6 +23,7 @@ static const struct api_route *const tables[] = {
 	api_basics_routes,
 	api_events_routes,
 	api_import_routes,
+	api_schemas_routes,
 	api_stream_routes,
 	api_tokens_routes,
 };

@@ -21,6 +21,7 @@ core_libserver_la_SOURCES = \
 	core/server/api_records.c \
 	core/server/api_reply.c \
 	core/server/api_route.c \
+	core/server/api_schemas.c \
 	core/server/api_stream.c \
 	core/server/api_tokens.c \
 	core/server/attempts.c \

@@ -65,7 +65,7 @@ assert_schema(const char *members, unsigned version)
 		 "{\"aggregate\":\"account\",%s,\"version\":%u,\"created_at\"",
 		 members, version);
 	buf_clear(&out);
-	assert_ok(schema_json(&out, p, NAME, &err), err);
+	assert_ok(schema_json(&out, NULL, p, NAME, &err), err);
 	got = buf_cstr(&out);
 	if (strncmp(got, want, strlen(want)) != 0)
 		fail_msg("%s\nis not\n%s", got, want);
@@ -234,7 +234,7 @@ test_versions(void **state)
 	assert_int_equal(err.version, 1);
 	/* What is shown can be given back. */
 	buf_clear(&out);
-	assert_ok(schema_json(&out, p, NAME, &err), err);
+	assert_ok(schema_json(&out, NULL, p, NAME, &err), err);
 	assert_ok(schema_replace(p, NAME, buf_str(&out), &created, NULL, &err),
 		  err);
 	assert_false(created);
@@ -245,7 +245,7 @@ test_versions(void **state)
 	assert_schema("\"events\":{\"b\":{\"fields\":{}}}" REST, 2);
 	assert_ok(schema_delete(p, NAME, NULL, &err), err);
 	assert_int_equal(schema_delete(p, NAME, NULL, &err), WEIR_ENOTFOUND);
-	assert_int_equal(schema_json(&out, p, NAME, &err), WEIR_ENOTFOUND);
+	assert_int_equal(schema_json(&out, NULL, p, NAME, &err), WEIR_ENOTFOUND);
 	buf_clear(&out);
 	assert_ok(schema_list_json(&out, p, &err), err);
 	assert_string_equal(buf_cstr(&out), "[]");
