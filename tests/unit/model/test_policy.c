@@ -80,7 +80,8 @@ create(const char *type, const char *json)
 static void
 test_restriction(void **state)
 {
-	struct policy_actor by = {STR("staff"), STR("ann"), 0, 0};
+	struct policy_actor by = {.group = STR("staff"),
+				  .user = STR("ann")};
 	struct record_view v;
 	struct reader *r;
 

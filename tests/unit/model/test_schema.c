@@ -259,7 +259,8 @@ test_history(void **state)
 {
 	static const char *const events[] = {"created", "changed", "deleted",
 					     "created"};
-	struct policy_actor by = {STR("staff"), STR("ann"), 0, 0};
+	struct policy_actor by = {.group = STR("staff"),
+				  .user = STR("ann")};
 	struct record_view v;
 	struct reader *r;
 

@@ -3,6 +3,14 @@ if HAVE_CMOCKA
 SERVER_TEST_CPPFLAGS = $(TEST_CPPFLAGS) $(UV_CFLAGS) $(MHD_CFLAGS)
 SERVER_TEST_LIBS = core/libserver.la $(SERVER_LIBS) $(TEST_LIBS)
 
+check_PROGRAMS += tests/unit/server/test_api_schemas
+TESTS += tests/unit/server/test_api_schemas
+tests_unit_server_test_api_schemas_CPPFLAGS = $(SERVER_TEST_CPPFLAGS) \
+	-I$(top_srcdir)/tests/unit/store
+tests_unit_server_test_api_schemas_LDADD = $(SERVER_TEST_LIBS)
+tests_unit_server_test_api_schemas_SOURCES = \
+	tests/unit/server/test_api_schemas.c $(STORE_TEST)
+
 check_PROGRAMS += tests/unit/server/test_attempts
 TESTS += tests/unit/server/test_attempts
 tests_unit_server_test_attempts_CPPFLAGS = $(SERVER_TEST_CPPFLAGS)
