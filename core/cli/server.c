@@ -444,7 +444,6 @@ struct view {
 static int
 look_at_store(struct cli *c, struct view *v, struct weir_err *err)
 {
-	static const char *const words[] = {"false", "true", "strict"};
 	struct policy *p = NULL;
 	struct store *s = NULL;
 	int rc = cli_open_read(c, &s, err);
@@ -454,7 +453,7 @@ look_at_store(struct cli *c, struct view *v, struct weir_err *err)
 	if (rc == 0) {
 		v->last = store_last(s);
 		v->aggregates = store_aggregates(s, false);
-		v->restriction = words[policy_restriction(p)];
+		v->restriction = policy_restriction_word(policy_restriction(p));
 	}
 	policy_free(p);
 	store_close(s);

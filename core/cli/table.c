@@ -8,10 +8,10 @@
 #include <string.h>
 
 static const struct cli_command *const tables[] = {
-	aggregate_commands, plugin_commands,   sink_commands,
-	import_commands,    export_commands,   tail_commands,
-	check_commands,	    reindex_commands,  settings_commands,
-	basics_commands,    complete_commands,
+	aggregate_commands, plugin_commands, sink_commands,    import_commands,
+	export_commands,    tail_commands,   check_commands,   reindex_commands,
+	settings_commands,  server_commands, destroy_commands, basics_commands,
+	complete_commands,
 };
 #define NTABLES (sizeof(tables) / sizeof(tables[0]))
 

@@ -22,7 +22,9 @@
 #include "base/diag.h"
 #include "base/err.h"
 #include "base/os.h"
+#include "base/str.h"
 #include "model/config.h"
+#include "model/draft.h"
 #include "model/policy.h"
 #include "server/feed.h"
 #include "server/http.h"
@@ -183,6 +185,35 @@ tell_progress(void *cookie, uint64_t done, uint64_t all)
 			    : 100u);
 }
 
+/* --restrict, by the user who starts the server; once. */
+static int
+restrict_store(struct server *s, struct weir_err *err)
+{
+	enum policy_restriction value;
+	struct policy_actor by = {{0}, {0}, 0, 0};
+	struct draft *d;
+	int rc;
+
+	if (s->o.restriction == NULL)
+		return 0;
+	rc = policy_restriction_parse(&value, str_of(s->o.restriction), err);
+	if (rc != 0)
+		return rc;
+	d = draft_new();
+	if (d == NULL)
+		return err_nomem(err);
+	rc = draft_set_os_actor(d, err);
+	if (rc == 0) {
+		by.group = draft_record(d)->group;
+		by.user = draft_record(d)->user;
+		rc = policy_restrict(s->policy, value, &by, err);
+	}
+	draft_free(d);
+	if (rc == 0)
+		s->o.restriction = NULL;
+	return rc;
+}
+
 static int
 open_store(struct server *s, struct weir_err *err)
 {
@@ -203,6 +234,8 @@ open_store(struct server *s, struct weir_err *err)
 		     kept);
 	if (rc == 0)
 		rc = policy_open(&s->policy, s->store, err);
+	if (rc == 0)
+		rc = restrict_store(s, err);
 	return rc;
 }
 
