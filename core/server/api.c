@@ -49,7 +49,10 @@ api_new(struct api **out, const struct api_options *o, struct weir_err *err)
 	a->started = clock_monotonic();
 	atomic_init(&a->config, o->config);
 	a->folds = fold_cache_new(config_u64(o->config, "memory_threshold"));
-	if (a->folds == NULL) {
+	a->attempts = attempts_new();
+	if (a->folds == NULL || a->attempts == NULL) {
+		fold_cache_free(a->folds);
+		attempts_free(a->attempts);
 		mem_free(a);
 		return err_nomem(err);
 	}
