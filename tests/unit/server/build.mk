@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+API_TEST = tests/unit/server/api_test.c tests/unit/server/api_test.h
 if HAVE_CMOCKA
 SERVER_TEST_CPPFLAGS = $(TEST_CPPFLAGS) $(UV_CFLAGS) $(MHD_CFLAGS)
 SERVER_TEST_LIBS = core/libserver.la $(SERVER_LIBS) $(TEST_LIBS)
@@ -24,6 +25,16 @@ tests_unit_server_test_feed_CPPFLAGS = $(SERVER_TEST_CPPFLAGS) \
 tests_unit_server_test_feed_LDADD = $(SERVER_TEST_LIBS)
 tests_unit_server_test_feed_SOURCES = tests/unit/server/test_feed.c \
 	$(STORE_TEST)
+
+check_PROGRAMS += tests/unit/server/test_api
+TESTS += tests/unit/server/test_api
+tests_unit_server_test_api_CPPFLAGS = $(SERVER_TEST_CPPFLAGS)
+tests_unit_server_test_api_LDADD = $(SERVER_TEST_LIBS)
+tests_unit_server_test_api_SOURCES = tests/unit/server/test_api.c \
+	tests/unit/server/test_api_append.c \
+	tests/unit/server/test_api_import.c \
+	tests/unit/server/test_api_read.c \
+	$(API_TEST) $(STORE_TEST) $(STORE_GATE)
 endif
 
 # Serves the text protocol for tests/system/test_text.py.
