@@ -360,6 +360,12 @@ follow(struct policy *p, struct weir_err *err)
 	return 0;
 }
 
+uint64_t
+policy_revision(struct policy *p)
+{
+	return store_rules(p->store);
+}
+
 static int
 catch_up(struct policy *p, struct weir_err *err)
 {

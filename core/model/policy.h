@@ -27,6 +27,8 @@ int policy_open(struct policy **out, struct store *s, struct weir_err *err);
 void policy_free(struct policy *p);
 /* Takes in what was committed since; any thread. Every call below does it. */
 int policy_refresh(struct policy *p, struct weir_err *err);
+/* Another number as soon as a change of a rule is committed; costs nothing. */
+uint64_t policy_revision(struct policy *p);
 
 enum policy_restriction {
 	POLICY_FREE,  /* false: nothing is checked */

@@ -76,6 +76,7 @@ api_auth(struct api_call *c)
 			   "TOKEN");
 		return;
 	}
+	c->granted = policy_revision(c->api->policy);
 	if (policy_grant(c->api->policy, &c->grant, secret, &err) != 0) {
 		refuse_token(c, &err);
 		return;
@@ -95,9 +96,12 @@ api_still(struct api_call *c, int64_t *checked, struct weir_err *err)
 	struct policy_grant *fresh = NULL;
 	int rc;
 
-	if (c->grant == NULL || now - *checked < RECHECK_US)
+	if (c->grant == NULL ||
+	    (now - *checked < RECHECK_US &&
+	     policy_revision(c->api->policy) == c->granted))
 		return 0;
 	*checked = now;
+	c->granted = policy_revision(c->api->policy);
 	rc = policy_grant(c->api->policy, &fresh,
 			  bearer(api_header(c, "Authorization")), err);
 	if (rc == 0)

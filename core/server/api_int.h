@@ -95,6 +95,7 @@ struct api_call {
 	struct api_request request;
 	struct api_caller caller;
 	struct policy_grant *grant; /* of its token; NULL: local or open */
+	uint64_t granted; /* policy_revision when it was looked up */
 	char id[64];
 	struct buf body; /* of the request */
 	size_t body_max;

@@ -4,8 +4,9 @@
  * Accept, as NDJSON. An event's id is the record's sequence, so a client that
  * comes back with Last-Event-ID goes on behind it.
  *
- * A token that is no longer good ends its streams: it is looked up again at
- * most once a second, when there is something to say.
+ * A token that is no longer good ends its streams: it is looked up again when
+ * there is something to say, after a rule has changed, else at most once a
+ * second.
  */
 #include "server/api_int.h"
 
