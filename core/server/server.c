@@ -190,7 +190,7 @@ static int
 restrict_store(struct server *s, struct weir_err *err)
 {
 	enum policy_restriction value;
-	struct policy_actor by = {{0}, {0}, 0, 0};
+	struct policy_actor by = {.token = 0};
 	struct draft *d;
 	int rc;
 
