@@ -56,7 +56,6 @@ put(void *cookie, struct buf *out, struct reader *side,
 		return rc;
 	if (!s->ndjson) {
 		tell_retry(s, out);
-		buf_printf(out, "id: %" PRIu64 "\n", v->sequence);
 		if (s->named) {
 			buf_puts(out, "event: ");
 			buf_add_str(out, v->event_type);
@@ -65,7 +64,10 @@ put(void *cookie, struct buf *out, struct reader *side,
 		buf_puts(out, "data: ");
 	}
 	rc = api_put_view(out, side, v, err);
-	buf_puts(out, s->ndjson ? "\n" : "\n\n");
+	if (s->ndjson)
+		buf_putc(out, '\n');
+	else /* last: some clients take it over before the event is whole */
+		buf_printf(out, "\nid: %" PRIu64 "\n\n", v->sequence);
 	return rc;
 }
 

@@ -93,11 +93,11 @@ def records(text):
     return [Record(line) for line in text.split("\n") if line]
 
 
-def fold(recs, each=None):
+def fold(recs, each=None, first=1):
     """(type, id) -> Aggregate; each(aggregate, record) is called after every
-    step. Checks the numbering of sequences and versions."""
+    step. Checks the numbering of versions and, from first on, of sequences."""
     out = collections.OrderedDict()
-    for n, r in enumerate(recs, 1):
+    for n, r in enumerate(recs, first):
         assert r.sequence == n, "sequence %d stands at %d" % (r.sequence, n)
         key = (r.type, r.id)
         if key not in out:
@@ -336,7 +336,8 @@ def csv_cell_is(raw, cell):
     return cell_is(raw, cell)
 
 
-def csv_is(recs, file_of, column_of=lambda aggregate_type, field: field):
+def csv_is(recs, file_of, column_of=lambda aggregate_type, field: field,
+           first=1):
     """Every version has its row, in order. file_of: aggregate type -> path."""
     readers = {}
 
@@ -363,7 +364,7 @@ def csv_is(recs, file_of, column_of=lambda aggregate_type, field: field):
             )
 
     csv.field_size_limit(1 << 30)
-    fold(recs, step)
+    fold(recs, step, first)
     for t, (reader, f) in readers.items():
         extra = next(reader, None)
         f.close()
