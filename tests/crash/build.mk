@@ -15,9 +15,11 @@ tests_crash_faultshim_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version \
 	-shared -rpath /nowhere
 
 EXTRA_DIST += \
+	tests/crash/crowd.py \
 	tests/crash/river.py \
 	tests/crash/test_crash.py \
 	tests/crash/test_faults.py \
 	tests/crash/test_full_disk.py \
 	tests/crash/test_processes.py \
+	tests/crash/test_server_kill.py \
 	tests/crash/world.py
