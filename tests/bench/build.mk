@@ -74,7 +74,11 @@ tests_bench_sinks_CPPFLAGS += -DHAVE_CURL $(SINK_HTTP_CFLAGS)
 tests_bench_sinks_LDADD += $(SINK_HTTP_LIBS)
 endif
 CLEANFILES += tests/bench/sinks
-EXTRA_DIST += tests/bench/guard.py tests/bench/guard.txt tests/bench/sinks.py
+EXTRA_DIST += \
+	tests/bench/guard.py \
+	tests/bench/guard.txt \
+	tests/bench/latency_stream.py \
+	tests/bench/sinks.py
 
 # BENCH=quick takes a minute or two, full many; the folder BENCH_DIR decides
 # which disk is measured.
@@ -86,7 +90,8 @@ bench: all $(BENCHES) tests/bench/sinks
 	@$(AM_TESTS_ENVIRONMENT) \
 	PYTHONDONTWRITEBYTECODE=1 $(PYTHON3) $(srcdir)/tests/bench/report.py \
 		--mode '$(BENCH)' --dir '$(BENCH_DIR)' --out bench $(BENCH_FLAGS) \
-		$(BENCHES) $(srcdir)/tests/bench/sinks.py
+		$(BENCHES) $(srcdir)/tests/bench/sinks.py \
+		$(srcdir)/tests/bench/latency_stream.py
 
 clean-local:
 	rm -rf bench
@@ -97,6 +102,13 @@ bench-sinks: all tests/bench/sinks tests/lib/notroot.la
 	WEIR_BUILD='$(abs_top_builddir)' PYTHONDONTWRITEBYTECODE=1 \
 		$(PYTHON3) $(srcdir)/tests/bench/sinks.py $(SINKS_FLAGS)
 
+# STREAM_FLAGS: see latency_stream.py.
+STREAM_FLAGS =
+bench-stream: all tests/lib/notroot.la
+	@$(AM_TESTS_ENVIRONMENT) PYTHONDONTWRITEBYTECODE=1 \
+		$(PYTHON3) $(srcdir)/tests/bench/latency_stream.py \
+		$(STREAM_FLAGS)
+
 # Instructions per record against guard.txt.
 GUARD = WEIR_BUILD='$(abs_top_builddir)' PYTHONDONTWRITEBYTECODE=1 \
 	$(PYTHON3) $(srcdir)/tests/bench/guard.py
@@ -105,4 +117,4 @@ guard: all tests/bench/sinks tests/lib/notroot.la
 guard-renew: all tests/bench/sinks tests/lib/notroot.la
 	$(GUARD) --renew
 
-.PHONY: bench bench-sinks guard guard-renew
+.PHONY: bench bench-sinks bench-stream guard guard-renew

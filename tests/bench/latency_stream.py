@@ -1,0 +1,272 @@
+# SPDX-License-Identifier: MIT
+"""How soon a record reaches those who follow, and whether a sink that hangs
+delays appends.
+
+    latency_stream.py [--posts N] [--rounds R] [--gap MS] [--dir F]
+                      [--json FILE] [--quick]
+
+One client posts event after event to a server, with a pause between them, over
+a kept connection. Each receiver is a process of its own.
+
+    SSE, webhook   from the record's committed_at, which is taken before the
+                   group is written and synced, to the bytes in the receiver;
+                   beside it, from committed_at to the client's answer
+    p99            of the posts: without a sink, with a webhook whose receiver
+                   never answers, with a PostgreSQL that is stopped (SIGSTOP);
+                   a server each, in turn, the median of the rounds
+
+The JSON file gets a line for each row, as README.md says. WEIR_BUILD names the
+build. The machine should be idle.
+"""
+
+import argparse
+import datetime
+import json
+import multiprocessing
+import os
+import re
+import shutil
+import signal
+import socket
+import statistics
+import sys
+import tempfile
+import time
+
+sys.path.insert(
+    0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib")
+)
+import pg  # noqa: E402
+import run  # noqa: E402
+import served  # noqa: E402
+
+COMMITTED = re.compile(rb'"committed_at":"([^"]+)Z"')
+processes = multiprocessing.get_context("fork")
+
+
+def micros(stamp):
+    t = datetime.datetime.fromisoformat(stamp.decode() + "+00:00")
+    return round(t.timestamp() * 1e6)
+
+
+def ages(text, at):
+    """How long ago the records in text were committed, in microseconds."""
+    return [at * 1e6 - micros(x) for x in COMMITTED.findall(text)]
+
+
+def follow(pipe, address, token):
+    """An SSE client; ends with its connection."""
+    s = served.connect(address)
+    s.sendall((
+        "GET /v1/stream?after=0 HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        "Accept: text/event-stream\r\nAuthorization: Bearer %s\r\n\r\n" % token
+    ).encode())
+    out, rest = [], b""
+    pipe.send("ready")
+    while data := s.recv(65536):
+        at = time.time()
+        rest += data
+        whole, end, rest = rest.rpartition(b"\n\n")
+        out += ages(whole, at)
+    pipe.send(out)
+
+
+def receive(pipe, listener, answers):
+    """A webhook's receiver, of one connection at a time."""
+    out = []
+    pipe.send("ready")
+    while True:
+        c, _ = listener.accept()
+        c.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        rest = b""
+        while data := c.recv(65536):
+            at = time.time()
+            rest += data
+            if rest == b"end":
+                pipe.send(out)
+                return
+            if answers and rest.endswith(b"}"):
+                c.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+                out += ages(rest, at)
+                rest = b""
+
+
+class Receiver:
+    def __init__(self, target, *args):
+        self.pipe, theirs = processes.Pipe()
+        self.process = processes.Process(
+            target=target, args=(theirs, *args), daemon=True
+        )
+        self.process.start()
+        assert self.pipe.recv() == "ready"
+
+    def result(self):
+        out = self.pipe.recv()
+        self.process.join()
+        return out
+
+
+class Bench:
+    def __init__(self, args):
+        self.args = args
+        self.folder = tempfile.mkdtemp(prefix="weir-latency-", dir=args.dir)
+        self.servers = 0
+        self.rows = []
+
+    def server(self):
+        self.servers += 1
+        folder = os.path.join(self.folder, str(self.servers))
+        os.mkdir(folder)
+        s = served.Server(folder)
+        if not s.start():
+            sys.exit("the server does not start: " + s.words())
+        s.make_token()
+        return s
+
+    def post(self, server, n):
+        """([microseconds of a post], [from committed_at to the answer])."""
+        c = server.connection()
+        took, age = [], []
+        for i in range(n):
+            body = json.dumps(served.event("id-%d" % (i % 100), i)).encode()
+            begun = time.time()
+            _, _, text = c.ask("POST", "/v1/events", body, check=201)
+            at = time.time()
+            took.append((at - begun) * 1e6)
+            age += ages(text, at)
+            time.sleep(self.args.gap / 1000)
+        c.close()
+        return took, age
+
+    def row(self, name, value, unit, target, **more):
+        row = dict(name=name, unit=unit, value=round(value, 3), **more)
+        if target:
+            row["target"] = target
+        self.rows.append(row)
+        print("%-52s %10.3f %-5s %s" % (name, value, unit, target or ""))
+
+    # ---- the rows ----
+
+    def stream(self):
+        s = self.server()
+        r = Receiver(follow, s.http, s.token)
+        took, answered = self.post(s, self.args.posts)
+        s.kill()
+        seen = r.result()
+        self.row("a post, answered", statistics.median(took) / 1e3, "ms", None)
+        self.row("commit to its answer", statistics.median(answered) / 1e3,
+                 "ms", None)
+        self.row("commit to SSE", statistics.median(seen) / 1e3, "ms",
+                 "value <= 0.5")
+
+    def webhook(self):
+        s = self.server()
+        listener = socket.create_server(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+        r = Receiver(receive, listener, True)
+        run.weir("plugin", "http", "--endpoint", "http://127.0.0.1:%d/" % port,
+                 "--parallel", "1", data_dir=s.dir)
+        self.post(s, self.args.posts)
+        s.kill()
+        with socket.create_connection(("127.0.0.1", port)) as c:
+            c.sendall(b"end")
+        seen = r.result()
+        self.row("commit to webhook", statistics.median(seen) / 1e3, "ms",
+                 "value <= 2")
+
+    def p99(self, server):
+        took, _ = self.post(server, self.args.posts)
+        server.kill()
+        return statistics.quantiles(took, n=100)[98]
+
+    def without(self):
+        return self.p99(self.server())
+
+    def hanging(self):
+        s = self.server()
+        listener = socket.create_server(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+        r = Receiver(receive, listener, False)
+        run.weir("plugin", "http", "--endpoint", "http://127.0.0.1:%d/" % port,
+                 data_dir=s.dir)
+        out = self.p99(s)
+        r.process.kill()
+        return out
+
+    def stopped(self, database):
+        s = self.server()
+        db = database.create_db()
+        run.weir("plugin", "postgres", "--connection", db.uri, data_dir=s.dir)
+        s.ask("POST", "/v1/events", served.event("first", 0), check=201)
+        pid = database.process.pid
+        pids = [pid, *children(pid)]
+        for p in pids:
+            os.kill(p, signal.SIGSTOP)
+        try:
+            return self.p99(s)
+        finally:
+            for p in pids:
+                try:
+                    os.kill(p, signal.SIGCONT)
+                except ProcessLookupError:
+                    pass
+
+    def appends(self):
+        database = None
+        kinds = {"a webhook that hangs": self.hanging}
+        if pg.find_bin():
+            database = pg.Server()
+            database.start()
+            kinds["PostgreSQL stopped"] = lambda: self.stopped(database)
+        seen = {name: [] for name in kinds}
+        plain = []
+        for _ in range(self.args.rounds):
+            plain.append(self.without())
+            for name, measure in kinds.items():
+                seen[name].append(measure())
+        base = statistics.median(plain)
+        self.row("p99 of a post, no sink", base / 1e3, "ms", None)
+        for name, values in seen.items():
+            ratio = statistics.median(
+                v / p for v, p in zip(values, plain, strict=True)
+            )
+            self.row("p99 of a post, " + name,
+                     statistics.median(values) / 1e3, "ms", "ratio <= 1.1",
+                     baseline_name="no sink", baseline=round(base / 1e3, 3),
+                     ratio=round(ratio, 3))
+            print("%52s %10.3f" % ("beside no sink", ratio))
+        if database is not None:
+            database.stop()
+
+
+def children(pid):
+    with open("/proc/%d/task/%d/children" % (pid, pid)) as f:
+        return [int(p) for p in f.read().split()]
+
+
+def main():
+    p = argparse.ArgumentParser()
+    p.add_argument("--posts", type=int, default=1500)
+    p.add_argument("--rounds", type=int, default=5)
+    p.add_argument("--gap", type=float, default=2.0)
+    p.add_argument("--dir", default=None)
+    p.add_argument("--json")
+    p.add_argument("--quick", action="store_true")
+    p.add_argument("--full", action="store_true")
+    args = p.parse_args()
+    if args.quick:
+        args.posts, args.rounds = 300, 3
+    b = Bench(args)
+    try:
+        b.stream()
+        b.webhook()
+        b.appends()
+    finally:
+        shutil.rmtree(b.folder)
+    if args.json:
+        with open(args.json, "a") as f:
+            for row in b.rows:
+                f.write(json.dumps(row) + "\n")
+
+
+main()
