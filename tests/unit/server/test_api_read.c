@@ -523,20 +523,22 @@ test_stream(void **state)
 	r = read_begin(t, "/v1/stream?after=1", NULL);
 	assert_int_equal(read_status(r), 200);
 	text = read_more(r, &ended);
-	assert_true(begins(text, "retry: 2000\nid: 2\ndata: {\"aggregate"));
-	assert_int_equal(count(text, "\n\nid: 3\ndata: {"), 1);
+	assert_true(begins(text, "retry: 2000\ndata: {\"aggregate"));
+	assert_int_equal(count(text, "}\nid: 2\n\ndata: {"), 1);
 	assert_int_equal(count(text, "\n"), 7);
 	assert_false(ended);
 	add(t, "a", "x", "{\"text\":\n1}");
 	text = read_more(r, &ended);
-	assert_true(begins(text, "id: 4\ndata: {"));
+	assert_true(begins(text, "data: {"));
+	assert_int_equal(count(text, "}\nid: 4\n\n"), 1);
 	assert_int_equal(count(text, "\n"), 3);
 	read_end(r);
 
 	r = read_begin(t, "/v1/stream?after=0&named=true&limit=1",
 		       "Last-Event-ID: 2");
 	text = read_more(r, &ended);
-	assert_true(begins(text, "retry: 2000\nid: 3\nevent: e\ndata: {"));
+	assert_true(begins(text, "retry: 2000\nevent: e\ndata: {"));
+	assert_int_equal(count(text, "}\nid: 3\n\n"), 1);
 	assert_true(ended);
 	read_end(r);
 
