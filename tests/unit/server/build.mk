@@ -12,6 +12,13 @@ tests_unit_server_test_api_schemas_LDADD = $(SERVER_TEST_LIBS)
 tests_unit_server_test_api_schemas_SOURCES = \
 	tests/unit/server/test_api_schemas.c $(STORE_TEST)
 
+check_PROGRAMS += tests/unit/server/test_api_tokens
+TESTS += tests/unit/server/test_api_tokens
+tests_unit_server_test_api_tokens_CPPFLAGS = $(SERVER_TEST_CPPFLAGS)
+tests_unit_server_test_api_tokens_LDADD = $(SERVER_TEST_LIBS)
+tests_unit_server_test_api_tokens_SOURCES = \
+	tests/unit/server/test_api_tokens.c $(API_TEST) $(STORE_TEST)
+
 check_PROGRAMS += tests/unit/server/test_attempts
 TESTS += tests/unit/server/test_attempts
 tests_unit_server_test_attempts_CPPFLAGS = $(SERVER_TEST_CPPFLAGS)
