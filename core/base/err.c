@@ -173,3 +173,12 @@ err_word(int code)
 		return "unknown";
 	}
 }
+
+int
+err_code(const char *word)
+{
+	for (int code = WEIR_EINPUT; code >= WEIR_ESTOPPED; code--)
+		if (strcmp(err_word(code), word) == 0)
+			return code;
+	return WEIR_OK;
+}

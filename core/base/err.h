@@ -33,4 +33,7 @@ int err_prefix(struct weir_err *err, const char *fmt, ...) ERR_PRINTF(2, 3);
 /* "input", "conflict", ...: a stable word for a code, for --json output. */
 const char *err_word(int code);
 
+/* The code of such a word; WEIR_OK when it is none of them. */
+int err_code(const char *word);
+
 #endif

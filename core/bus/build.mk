@@ -8,6 +8,8 @@ core_libcore_la_SOURCES += \
 	core/bus/checkpoint.h \
 	core/bus/deadletter.c \
 	core/bus/deadletter.h \
+	core/bus/deadview.c \
+	core/bus/deadview.h \
 	core/bus/host.c \
 	core/bus/host.h \
 	core/bus/loader.c \
@@ -34,6 +36,8 @@ core_libcore_la_SOURCES += \
 	core/bus/sinkconf_check.c \
 	core/bus/sinkfiles.c \
 	core/bus/sinkfiles.h \
+	core/bus/sinkview.c \
+	core/bus/sinkview.h \
 	core/bus/supervisor.c \
 	core/bus/supervisor.h \
 	core/bus/supervisor_child.c \

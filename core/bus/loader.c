@@ -51,6 +51,12 @@ loader_set_dir(const char *dir)
 	pthread_mutex_unlock(&lock);
 }
 
+const char *
+loader_dir(void)
+{
+	return given_dir[0] != '\0' ? given_dir : NULL;
+}
+
 static void
 folders_add(struct folders *f, const char *path, size_t len)
 {

@@ -16,6 +16,7 @@
 struct plugin;
 
 void loader_set_dir(const char *dir); /* --plugin-dir; NULL forgets it */
+const char *loader_dir(void);	      /* what was set last, or NULL */
 
 /* Loads (once per process) by name; borrowed for the process's life. */
 int loader_find(const struct weir_sink_plugin **out, const char *name,

@@ -331,37 +331,15 @@ static int
 say_wait(const struct runner *r, struct weir_err *err)
 {
 	const struct retry_wait *w = retry_wait(r->retry);
-	char at[28];
+	struct runner_status st = {.state = r->state,
+				   .next_try_at = w->next_try};
 
-	switch (r->state) {
-	case RUNNER_PAUSED:
-		return err_set(
-			err, WEIR_EDENIED,
-			"sink %s is paused; `weir sink resume %s` lets it go "
-			"on",
-			r->name, r->name);
-	case RUNNER_DISABLED:
-		return err_set(
-			err, WEIR_EDENIED,
-			"sink %s is disabled; configure it again without "
-			"--disable",
-			r->name);
-	case RUNNER_GONE:
-		return err_set(
-			err, WEIR_EDENIED,
-			"sink %s is disabled because its target is gone: %s",
-			r->name, w->message);
-	default:
-		break;
-	}
-	clock_text(at, w->next_try);
-	return err_set(
-		err, w->blocked ? WEIR_EDENIED : WEIR_EUNREACH,
-		"sink %s %s: %s%s%s; it is tried again at %s, or at once after "
-		"`weir sink resume %s`",
-		r->name, w->blocked ? "is blocked" : "waits to try again",
-		w->message, w->hint[0] != '\0' ? "; " : "", w->hint, at,
-		r->name);
+	if (r->state != RUNNER_PAUSED && r->state != RUNNER_DISABLED &&
+	    r->state != RUNNER_GONE)
+		st.state = w->blocked ? RUNNER_BLOCKED : RUNNER_BACKOFF;
+	snprintf(st.last_error, sizeof(st.last_error), "%s", w->message);
+	snprintf(st.last_hint, sizeof(st.last_hint), "%s", w->hint);
+	return runner_waits(&st, r->name, err);
 }
 
 /* Sleeps until a moment of the monotonic clock, a second at most. */

@@ -91,6 +91,10 @@ void runner_reload(struct runner *r);
 int runner_status(struct runner_status *out, const char *store_dir,
 		  const char *name, struct weir_err *err);
 
+/* What keeps a sink in this state from being delivered to, as an error. */
+int runner_waits(const struct runner_status *st, const char *name,
+	       struct weir_err *err);
+
 /* Opens, resumes and probes the sink without delivering (`sink test`).
  * message gets one line of what was found. */
 int runner_test(const char *store_dir, const char *name, char message[1024],

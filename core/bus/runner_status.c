@@ -242,3 +242,41 @@ runner_status(struct runner_status *out, const char *store_dir,
 	sinkconf_free(conf);
 	return rc;
 }
+
+int
+runner_waits(const struct runner_status *st, const char *name,
+	   struct weir_err *err)
+{
+	bool blocked = st->state == RUNNER_BLOCKED;
+	char at[28];
+
+	switch (st->state) {
+	case RUNNER_PAUSED:
+		return err_set(
+			err, WEIR_EDENIED,
+			"sink %s is paused; `weir sink resume %s` lets it go "
+			"on",
+			name, name);
+	case RUNNER_DISABLED:
+		return err_set(
+			err, WEIR_EDENIED,
+			"sink %s is disabled; configure it again without "
+			"--disable",
+			name);
+	case RUNNER_GONE:
+		return err_set(
+			err, WEIR_EDENIED,
+			"sink %s is disabled because its target is gone: %s",
+			name, st->last_error);
+	default:
+		break;
+	}
+	clock_text(at, st->next_try_at);
+	return err_set(
+		err, blocked ? WEIR_EDENIED : WEIR_EUNREACH,
+		"sink %s %s: %s%s%s; it is tried again at %s, or at once after "
+		"`weir sink resume %s`",
+		name, blocked ? "is blocked" : "waits to try again",
+		st->last_error, st->last_hint[0] != '\0' ? "; " : "",
+		st->last_hint, at, name);
+}

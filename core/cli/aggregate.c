@@ -5,8 +5,9 @@
 #include "base/json.h"
 #include "base/os.h"
 #include "base/str.h"
+#include "cli/call.h"
 #include "cli/commands.h"
-#include "model/config.h"
+#include "cli/remote.h"
 #include "model/fold.h"
 #include "store/reader.h"
 #include "store/store.h"
@@ -70,22 +71,21 @@ named_head(struct cli *c, struct session *x, struct head *head,
 		       : 0;
 }
 
-/* Appends {state of the aggregate as of the record at position}. */
-static int
-put_state(struct buf *out, struct session *x, struct weir_str type,
-	  struct weir_str id, uint64_t position, bool archived,
-	  struct weir_err *err)
+int
+aggregate_put_state(struct buf *out, struct reader *side, struct weir_str type,
+		    struct weir_str id, const struct head *head,
+		    struct weir_err *err)
 {
 	uint8_t root[RECORD_DIGEST];
 	struct fold *f = fold_new();
 	int rc = f != NULL ? 0 : err_nomem(err);
 
 	if (rc == 0)
-		rc = fold_load(f, x->side, position, err);
+		rc = fold_load(f, side, head->position, err);
 	if (rc == 0)
-		rc = reader_root(x->side, root, position, err);
-	if (rc == 0 &&
-	    fold_aggregate_json(out, f, type, id, root, archived) != 0)
+		rc = reader_root(side, root, head->position, err);
+	if (rc == 0 && fold_aggregate_json(out, f, type, id, root,
+					   head->archived) != 0)
 		rc = err_nomem(err);
 	fold_free(f);
 	return rc;
@@ -119,15 +119,18 @@ get_at(struct cli *c, struct session *x, struct head *head, uint64_t version,
 {
 	struct weir_str type = str_of(cli_get(c, "aggregate"));
 	struct weir_str id = str_of(cli_get(c, "aggregate-id"));
+	struct head then = *head;
 	struct record_view v;
 	struct buf text;
 	int rc;
 
+	then.archived = head->archived && version == head->version;
 	buf_init(&text, CLI_TEXT_MAX);
 	rc = reader_version(x->r, &v, type, id, version, err);
-	if (rc == 0)
-		rc = put_state(&text, x, type, id, v.position,
-			       head->archived && version == head->version, err);
+	if (rc == 0) {
+		then.position = v.position;
+		rc = aggregate_put_state(&text, x->side, type, id, &then, err);
+	}
 	if (rc == 0 && cli_has(c, "include-events")) {
 		text.len--; /* the closing brace */
 		buf_puts(&text, ",\"events\":[");
@@ -174,8 +177,11 @@ run_get(struct cli *c, struct weir_err *err)
 	struct session x = {NULL, NULL, NULL};
 	struct head head;
 	uint64_t version = 0;
-	int rc = named_version(c, &x, &head, &version, err);
+	int rc;
 
+	if (call_network(c))
+		return remote_get(c, err);
+	rc = named_version(c, &x, &head, &version, err);
 	if (rc == 0)
 		rc = get_at(c, &x, &head, version, err);
 	session_close(&x);
@@ -188,8 +194,11 @@ run_replay(struct cli *c, struct weir_err *err)
 	struct session x = {NULL, NULL, NULL};
 	uint64_t skip, take, last;
 	struct head head;
-	int rc = cli_u64(c, &skip, "skip", 0, err);
+	int rc;
 
+	if (call_network(c))
+		return remote_replay(c, err);
+	rc = cli_u64(c, &skip, "skip", 0, err);
 	if (rc == 0)
 		rc = cli_u64(c, &take, "take", UINT64_MAX, err);
 	if (rc == 0)
@@ -214,8 +223,11 @@ run_verify(struct cli *c, struct weir_err *err)
 	uint64_t version = 0, position = 0;
 	struct record_view v;
 	struct head head;
-	int rc = named_version(c, &x, &head, &version, err);
+	int rc;
 
+	if (call_network(c))
+		return remote_verify(c, err);
+	rc = named_version(c, &x, &head, &version, err);
 	if (rc == 0)
 		rc = reader_version(x.r, &v, str_of(cli_get(c, "aggregate")),
 				    str_of(cli_get(c, "aggregate-id")), version,
@@ -254,107 +266,6 @@ run_verify(struct cli *c, struct weir_err *err)
 				   version, hex);
 		}
 	}
-	session_close(&x);
-	return rc;
-}
-
-/* ---- list -----------------------------------------------------------------
- */
-
-struct listing {
-	struct cli *c;
-	struct session *x;
-	struct weir_err *err;
-	const char *pattern;
-	uint64_t skip, take, seen, shown;
-	struct buf cells; /* NUL-ended texts, for the table */
-};
-
-static int
-list_one(void *cookie, struct weir_str type, struct weir_str id,
-	 const struct head *head)
-{
-	struct listing *l = cookie;
-	char safe[3 * WEIR_ID_MAX];
-
-	if (l->pattern != NULL && !str_match(str_of(l->pattern), type))
-		return 0;
-	if (l->seen++ < l->skip || l->shown >= l->take)
-		return 0;
-	l->shown++;
-	if (l->c->json) {
-		if (l->shown > 1)
-			buf_putc(&l->c->out, ',');
-		return put_state(&l->c->out, l->x, type, id, head->position,
-				 head->archived, l->err);
-	}
-	buf_puts(&l->cells, str_show(safe, sizeof(safe), type));
-	buf_putc(&l->cells, '\0');
-	buf_puts(&l->cells, str_show(safe, sizeof(safe), id));
-	buf_putc(&l->cells, '\0');
-	buf_printf(&l->cells, "%" PRIu64, head->version);
-	buf_putc(&l->cells, '\0');
-	buf_puts(&l->cells, head->archived ? "yes" : "");
-	buf_putc(&l->cells, '\0');
-	return 0;
-}
-
-static int
-print_listing(struct listing *l, struct weir_err *err)
-{
-	static const char header[] = "TYPE\0ID\0VERSION\0ARCHIVED";
-	size_t rows = l->shown + 1, n = 0;
-	const char **cells = must_mem(rows * 4 * sizeof(*cells));
-	const char *p = header;
-
-	for (; n < 4; p += strlen(p) + 1)
-		cells[n++] = p;
-	for (p = buf_cstr(&l->cells); n < rows * 4; p += strlen(p) + 1)
-		cells[n++] = p;
-	if (!l->cells.failed)
-		out_table(l->c, cells, 4, rows, 1u << 2);
-	mem_free(cells);
-	if (l->cells.failed)
-		return err_nomem(err);
-	if (l->shown + l->skip < l->seen && l->c->out_tty)
-		cli_note(l->c,
-			 "%" PRIu64 " of %" PRIu64
-			 " aggregates; --skip %" PRIu64 " has the next",
-			 l->shown, l->seen, l->skip + l->shown);
-	return 0;
-}
-
-static int
-run_list(struct cli *c, struct weir_err *err)
-{
-	struct session x = {NULL, NULL, NULL};
-	struct listing l = {.c = c, .x = &x, .err = err};
-	struct config *config;
-	int rc = cli_config(c, &config, err);
-
-	l.pattern = cli_get(c, "aggregate");
-	buf_init(&l.cells, CLI_TEXT_MAX);
-	if (rc == 0)
-		rc = cli_u64(c, &l.skip, "skip", 0, err);
-	if (rc == 0)
-		rc = cli_u64(c, &l.take, "take",
-			     config_u64(config, "list_page_size"), err);
-	if (rc == 0 && l.take > config_u64(config, "page_limit")) {
-		l.take = config_u64(config, "page_limit");
-		cli_warn(c, "shown are at most %" PRIu64 ", the page_limit",
-			 l.take);
-	}
-	if (rc == 0)
-		rc = session_open(c, &x, err);
-	if (rc == 0 && c->json)
-		buf_putc(&c->out, '[');
-	if (rc == 0)
-		rc = store_each(x.s, false, list_one, &l);
-	if (rc == 0 && c->json)
-		buf_puts(&c->out, "]\n");
-	else if (rc == 0)
-		rc = print_listing(&l, err);
-	buf_fini(&l.cells);
 	session_close(&x);
 	return rc;
 }
@@ -451,7 +362,7 @@ const struct cli_command aggregate_commands[] = {
 	 apply_options, apply_operands, CLI_SINKS, apply_run},
 	{"aggregate list", "list aggregates with their versions",
 	 "With --json: an array of aggregate states.", list_options, NULL, 0,
-	 run_list},
+	 aggregate_list},
 	{"aggregate get", "show an aggregate's state", NULL, get_options,
 	 named_operands, 0, run_get},
 	{"aggregate replay", "print an aggregate's records in order",

@@ -6,6 +6,7 @@
 
 #include "cli/cli.h"
 
+struct head;
 struct reader;
 struct record_view;
 
@@ -15,6 +16,12 @@ struct record_view;
 int aggregate_put_record(struct buf *out, struct reader *side,
 			 const struct record_view *v, struct weir_err *err);
 
+/* Appends the AggregateState at a head (of which the version is not used). */
+int aggregate_put_state(struct buf *out, struct reader *side,
+			struct weir_str type, struct weir_str id,
+			const struct head *head, struct weir_err *err);
+
+int aggregate_list(struct cli *c, struct weir_err *err);
 int apply_run(struct cli *c, struct weir_err *err);
 
 #endif

@@ -11,12 +11,14 @@
 #include "base/os.h"
 #include "base/str.h"
 #include "base/uuid.h"
+#include "cli/call.h"
 #include "model/draft.h"
 #include "store/reader.h"
 #include "store/store.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -266,6 +268,13 @@ fill_draft(struct cli *c, struct draft *d, struct buf *payload,
 	return rc != 0 ? rc : record_check(r, err);
 }
 
+static void
+say_duplicate(struct cli *c)
+{
+	cli_note(c, "this event id was seen before: nothing was appended, this "
+		    "is the original record");
+}
+
 /* Prints the record that a receipt speaks of. */
 static int
 print_receipt(struct cli *c, struct store *s, const struct receipt *receipt,
@@ -289,32 +298,132 @@ print_receipt(struct cli *c, struct store *s, const struct receipt *receipt,
 	return rc;
 }
 
+static void
+put_text(struct buf *b, const char *name, struct weir_str value)
+{
+	if (value.data == NULL)
+		return;
+	buf_printf(b, ",\"%s\":", name);
+	json_put_string(b, value);
+}
+
+static void
+put_payload(struct buf *b, const struct record_draft *r)
+{
+	size_t n = str_base64_len(r->payload.len);
+
+	if (r->content == WEIR_CONTENT_JSON) {
+		buf_puts(b, ",\"payload\":");
+		buf_add_str(b, r->payload);
+	} else if (r->content == WEIR_CONTENT_TEXT) {
+		buf_puts(b, ",\"content\":\"text\"");
+		put_text(b, "payload", r->payload);
+	} else {
+		buf_puts(b, ",\"content\":\"bytes\",\"payload\":"
+			    "{\"$base64\":\"");
+		if (buf_reserve(b, n) == 0) {
+			str_base64(b->data + b->len, r->payload.data,
+				   r->payload.len);
+			b->len += n;
+		}
+		buf_puts(b, "\"}");
+	}
+}
+
+/* The body of POST /v1/events that says what the draft says. */
+static void
+put_body(struct buf *b, const struct record_draft *r, const char *expected)
+{
+	char text[40];
+
+	buf_puts(b, "{\"aggregate_type\":");
+	json_put_string(b, r->aggregate_type);
+	put_text(b, "aggregate_id", r->aggregate_id);
+	put_text(b, "event_type", r->event_type);
+	put_payload(b, r);
+	uuid_text(text, r->event_id);
+	put_text(b, "event_id", str_of(text));
+	if (r->has_created_at) {
+		clock_text(text, r->created_at);
+		put_text(b, "created_at", str_of(text));
+	}
+	if (r->expected < EXPECT_EXISTS)
+		buf_printf(b, ",\"expected_version\":%" PRIu64, r->expected);
+	else
+		put_text(b, "expected_version", str_of(expected));
+	put_text(b, "correlation_id", r->correlation_id);
+	put_text(b, "causation_id", r->causation_id);
+	put_text(b, "traceparent", r->traceparent);
+	buf_puts(b, ",\"tags\":[");
+	for (size_t i = 0; i < r->ntags; i++) {
+		buf_puts(b, i > 0 ? "," : "");
+		json_put_string(b, r->tags[i]);
+	}
+	buf_puts(b, "]}");
+}
+
+/* Appended by a server. With an event id it can be sent again when the server
+ * goes away: the id finds the record. */
+static int
+apply_server(struct cli *c, struct record_draft *r, struct weir_err *err)
+{
+	bool own_id = r->has_event_id;
+	struct call_answer a = {0};
+	struct buf body;
+	int rc = 0;
+
+	buf_init(&body, CLI_TEXT_MAX);
+	if (!own_id)
+		rc = uuid_v7(r->event_id, err);
+	put_body(&body, r, cli_get(c, "expected-version"));
+	if (rc == 0 && body.failed)
+		rc = err_nomem(err);
+	if (rc == 0)
+		rc = call_api(c, &a, "POST", "/v1/events", buf_str(&body),
+			      CALL_AGAIN, err);
+	if (rc == 0 && a.status == 200 && own_id)
+		say_duplicate(c);
+	if (rc == 0)
+		rc = out_json(c, buf_str(&a.body), err);
+	call_free(&a);
+	buf_fini(&body);
+	return rc;
+}
+
+static int
+apply_here(struct cli *c, struct store *s, struct record_draft *r,
+	   struct weir_err *err)
+{
+	struct receipt receipt;
+	int rc = store_commit(s, &receipt, r, 1, err);
+
+	if (rc == 0 && receipt.duplicate)
+		say_duplicate(c);
+	return rc != 0 ? rc : print_receipt(c, s, &receipt, err);
+}
+
 int
 apply_run(struct cli *c, struct weir_err *err)
 {
 	struct weir_str *tags =
 		must_mem((cli_count(c, "tag") + 1) * sizeof(*tags));
 	struct draft *d = draft_new();
+	enum call_way way = CALL_HERE;
 	struct store *s = NULL;
-	struct receipt receipt;
 	struct buf payload;
 	int rc;
 
 	buf_init(&payload, WEIR_PAYLOAD_MAX);
 	rc = d != NULL ? fill_draft(c, d, &payload, tags, err) : err_nomem(err);
 	if (rc == 0)
-		rc = cli_open_write(c, &s, err);
+		rc = call_open_write(c, &s, &way, err);
 	if (rc == 0)
-		rc = store_commit(s, &receipt, draft_record(d), 1, err);
-	if (rc == 0 && receipt.duplicate)
-		cli_note(c, "this event id was seen before: nothing was "
-			    "appended, this is the original record");
-	if (rc == 0)
-		rc = print_receipt(c, s, &receipt, err);
+		rc = way == CALL_HERE ? apply_here(c, s, draft_record(d), err)
+				      : apply_server(c, draft_record(d), err);
 	if (rc == 0)
 		rc = out_flush(c, err);
 	if (rc == 0)
-		rc = cli_deliver(c, s, NULL);
+		rc = way == CALL_HERE ? cli_deliver(c, s, NULL) : cli_await(c);
 	cli_close(c, s);
 	draft_free(d);
 	buf_fini(&payload);

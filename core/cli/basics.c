@@ -75,8 +75,8 @@ const struct cli_command basics_commands[] = {
 	{"help", "show the commands, or one of them",
 	 "With --json and no COMMAND, the whole table of commands and options "
 	 "as one JSON object.",
-	 NULL, help_operands, 0, run_help},
+	 NULL, help_operands, CLI_LOCAL, run_help},
 	{"version", "show weir's version and its plugin ABI", NULL, NULL, NULL,
-	 0, run_version},
+	 CLI_LOCAL, run_version},
 	{NULL, NULL, NULL, NULL, NULL, 0, NULL},
 };

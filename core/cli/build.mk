@@ -1,12 +1,18 @@
 # SPDX-License-Identifier: MIT
 noinst_LTLIBRARIES += core/libcli.la
-core_libcli_la_CPPFLAGS = $(CORE_CPPFLAGS)
+core_libcli_la_CPPFLAGS = $(CORE_CPPFLAGS) $(CURL_CFLAGS)
 core_libcli_la_SOURCES = \
 	core/cli/aggregate.c \
 	core/cli/aggregate.h \
+	core/cli/aggregate_list.c \
 	core/cli/apply.c \
 	core/cli/basics.c \
+	core/cli/call.c \
 	core/cli/call.h \
+	core/cli/call_here.c \
+	core/cli/call_int.h \
+	core/cli/call_local.c \
+	core/cli/call_net.c \
 	core/cli/check.c \
 	core/cli/cli.c \
 	core/cli/cli.h \
@@ -20,6 +26,8 @@ core_libcli_la_SOURCES = \
 	core/cli/help.c \
 	core/cli/help.h \
 	core/cli/import.c \
+	core/cli/import_send.c \
+	core/cli/import_send.h \
 	core/cli/importer.c \
 	core/cli/importer.h \
 	core/cli/input.c \
@@ -35,6 +43,8 @@ core_libcli_la_SOURCES = \
 	core/cli/progress.c \
 	core/cli/progress.h \
 	core/cli/reindex.c \
+	core/cli/remote.c \
+	core/cli/remote.h \
 	core/cli/server.c \
 	core/cli/settings.c \
 	core/cli/sink.c \
@@ -42,8 +52,6 @@ core_libcli_la_SOURCES = \
 	core/cli/sink_dead.c \
 	core/cli/sink_run.c \
 	core/cli/sink_supervise.c \
-	core/cli/sinkview.c \
-	core/cli/sinkview.h \
 	core/cli/table.c \
 	core/cli/table.h \
 	core/cli/tail.c

@@ -3,25 +3,39 @@
 #define CLI_CALL_H
 
 /*
- * One request of a command to the API (server/api.h), by the way that is open:
+ * Requests of a command to the API (server/api.h), by the way that is open:
  *
- *   --server URL (WEIR_SERVER)   over the network, with --token-file
- * (WEIR_TOKEN) weir.sock                    when a server holds the store in
- * this process              when none does: the store is opened
+ *   CALL_NETWORK  to the server of --server URL (WEIR_SERVER), with the token
+ *                 of --token-file (WEIR_TOKEN)
+ *   CALL_SOCKET   to weir.sock of the data folder, when a server holds the
+ *                 store
+ *   CALL_HERE     in this process, when none does: the store is opened
  *
- * The answer is the same in each case, and so are its errors.
+ * The answer is the same in each case, and so are its errors. A server that
+ * starts or stops meanwhile is no error: the other way is taken.
  */
 
 #include "cli/cli.h"
 
+enum call_way {
+	CALL_HERE,
+	CALL_SOCKET,
+	CALL_NETWORK
+};
+
 struct call_answer {
-	int status;	      /* 2xx */
-	struct buf body;      /* JSON, or NDJSON */
-	struct weir_str etag; /* borrowed from the answer */
+	int status;	 /* 2xx */
+	struct buf body; /* JSON, or NDJSON */
+	char type[64];	 /* of the content */
+	char etag[64];	 /* "" when there is none */
 };
 
 enum call_flag {
-	CALL_CREATE = 1 << 0 /* in this process: make a store that is missing */
+	CALL_CREATE = 1 << 0, /* in this process: make a store that is
+			       * missing */
+	CALL_AGAIN = 1 << 1   /* doing it twice is like doing it once, so it may
+			       * be sent again when the server went away; GET and
+			       * PUT need no flag */
 };
 
 /* Sends it and waits for the answer. An answer that is no success is a code
@@ -33,15 +47,40 @@ int call_api(struct cli *c, struct call_answer *out, const char *method,
 	     struct weir_err *err);
 void call_free(struct call_answer *a);
 
-/* Which way it will be: for commands that do more than one request. */
-enum call_way {
-	CALL_HERE,
-	CALL_SOCKET,
-	CALL_NETWORK
+/* The same with all that a request may have; zeros are the defaults. */
+struct call_request {
+	const char *method, *target;
+	struct weir_str body;
+	const char *type;   /* of the body: application/json */
+	const char *accept; /* application/json */
+	unsigned flags;
+	/* A success's body as it comes, instead of out->body: not zero ends the
+	 * call with it. Not for streams in this process. */
+	int (*take)(void *cookie, const char *data, size_t n,
+		    struct weir_err *err);
+	void *cookie;
+	bool stream; /* may be silent for long; ends at SIGINT and SIGTERM
+		      * (WEIR_ESTOPPED) */
 };
+int call_send(struct cli *c, struct call_answer *out,
+	      const struct call_request *r, struct weir_err *err);
+
+/* Which way it would be now: for commands that do it themselves here. */
 int call_way(struct cli *c, enum call_way *out, struct weir_err *err);
+/* Does the command talk to the server of --server? */
+bool call_network(const struct cli *c);
+/* That server's URL, for messages. */
+const char *call_server(const struct cli *c);
+
+/* Opens the store for writing, as cli_open_write does, unless a server holds it
+ * (or --server is given): then *out is NULL and *way says how to ask it. */
+int call_open_write(struct cli *c, struct store **out, enum call_way *way,
+		    struct weir_err *err);
 
 /* Appends text percent-encoded as one path segment or query value. */
 void call_encode(struct buf *out, struct weir_str text);
+
+/* Frees what was kept for more calls. */
+void call_end(struct cli *c);
 
 #endif

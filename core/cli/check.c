@@ -49,6 +49,6 @@ const struct cli_command check_commands[] = {
 	 "Frames, CRCs, hashes, versions and Merkle trees are recomputed from "
 	 "the stored bytes. Damage exits 7 and names file and offset. Nothing "
 	 "is written; it may run beside a writer.",
-	 NULL, NULL, 0, run_check},
+	 NULL, NULL, CLI_LOCAL, run_check},
 	{NULL, NULL, NULL, NULL, NULL, 0, NULL},
 };

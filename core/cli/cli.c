@@ -7,6 +7,7 @@
 #include "base/str.h"
 #include "bus/options.h"
 #include "model/config.h"
+#include "model/policy.h"
 #include "model/diagconf.h"
 #include "model/policy.h"
 #include "store/store.h"
@@ -116,10 +117,20 @@ cli_open_read(struct cli *c, struct store **out, struct weir_err *err)
 int
 cli_open_write(struct cli *c, struct store **out, struct weir_err *err)
 {
-	struct store_options o = {.flags = STORE_WRITE | STORE_CREATE};
+	return cli_try_write(c, out, true, 0, err);
+}
+
+int
+cli_try_write(struct cli *c, struct store **out, bool create, int64_t wait_us,
+	      struct weir_err *err)
+{
+	struct store_options o = {.flags = STORE_WRITE,
+				  .lock_wait_us = wait_us};
 	const char *dir, *kept;
 	int rc = cli_data_dir(c, &dir, err);
 
+	if (create)
+		o.flags |= STORE_CREATE;
 	if (rc == 0) {
 		o.heads_bytes = config_u64(c->config, "heads_memory");
 		o.index_after_bytes = config_u64(c->config, "index_after");

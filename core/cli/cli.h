@@ -14,6 +14,7 @@
 #include <weir/types.h>
 #include "base/buf.h"
 
+struct call_state;
 struct cli;
 struct cli_parsed;
 struct store;
@@ -51,8 +52,10 @@ enum cli_command_flag {
 	CLI_SINKS = 1 << 0,  /* writes: takes --sink-wait and --require-sinks */
 	CLI_ASKS = 1 << 1,   /* destroys: takes --yes and --dry-run */
 	CLI_HIDDEN = 1 << 2, /* not in help */
-	CLI_CHECKS =
-		1 << 3 /* looks itself whether required options are there */
+	CLI_CHECKS = 1
+		     << 3, /* looks itself whether required options are there */
+	CLI_LOCAL = 1 << 4 /* works on a store of this machine alone, or on
+			    * none: takes no --server */
 };
 
 struct cli_command {
@@ -84,6 +87,7 @@ struct cli {
 	struct config *config; /* by cli_config */
 	char *dir;	       /* by cli_data_dir */
 	struct policy *policy; /* of the store that cli_open_write opened */
+	struct call_state *call; /* of call.h, kept for more calls, or NULL */
 };
 
 /* Value of an option or operand (the last given one), NULL when not given; a
@@ -150,6 +154,11 @@ int cli_open_write(struct cli *c, struct store **out, struct weir_err *err);
 /* Either one. */
 void cli_close(struct cli *c, struct store *s);
 
+/* The same for a store that is made only on demand, and waits for LOCK so long
+ * (-1: not at all). */
+int cli_try_write(struct cli *c, struct store **out, bool create,
+		  int64_t wait_us, struct weir_err *err);
+
 /* For settings of sinks: the data folder of a store that is made when missing,
  * and its last sequence (last may be NULL). */
 int cli_make_store(struct cli *c, const char **dir, uint64_t *last,
@@ -162,6 +171,10 @@ int cli_make_store(struct cli *c, const char **dir, uint64_t *last,
  * with --require-sinks.
  */
 int cli_deliver(struct cli *c, struct store *s, const char *only);
+
+/* The same after a server has committed for the command: waits for what it
+ * delivers. */
+int cli_await(struct cli *c);
 
 /* A descriptor that becomes readable at SIGINT or SIGTERM from the first call
  * on, which takes these signals over; -1 when it can't be had. */

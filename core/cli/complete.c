@@ -196,6 +196,6 @@ static const struct cli_operand complete_operands[] = {
 
 const struct cli_command complete_commands[] = {
 	{"__complete", "words that could stand for the last one", NULL, NULL,
-	 complete_operands, CLI_HIDDEN, run_complete},
+	 complete_operands, CLI_HIDDEN | CLI_LOCAL, run_complete},
 	{NULL, NULL, NULL, NULL, NULL, 0, NULL},
 };

@@ -15,7 +15,8 @@
 #include "bus/deadletter.h"
 #include "bus/runner.h"
 #include "bus/sinkconf.h"
-#include "cli/sinkview.h"
+#include "bus/sinkview.h"
+#include "cli/call.h"
 #include "model/config.h"
 #include "store/store.h"
 
@@ -44,6 +45,7 @@ struct crew {
 	uint64_t through;
 	size_t cache_bytes;
 	int64_t deadline;
+	bool only_wait; /* a server's children deliver */
 	int stop[2];
 	pthread_mutex_t lock;
 	pthread_cond_t ended;
@@ -63,17 +65,26 @@ count_parked(const char *dir, const char *name)
 	return n;
 }
 
+static bool
+is_waiting(const struct runner_status *st)
+{
+	return st->state == RUNNER_BACKOFF || st->state == RUNNER_BLOCKED ||
+	       st->state == RUNNER_GONE;
+}
+
 /* Another process delivers for the sink: waits for its cursor or its lock. */
 static int
 wait_for_other(struct courier *k, bool *reached)
 {
 	struct pollfd stop = {.fd = k->crew->stop[0], .events = POLLIN};
 	struct runner_status st;
+	int rc = runner_status(&st, k->crew->dir, k->name, NULL);
 
-	*reached = runner_status(&st, k->crew->dir, k->name, NULL) == 0 &&
-		   st.cursor >= k->crew->through;
+	*reached = rc == 0 && st.cursor >= k->crew->through;
 	if (*reached)
 		return 0;
+	if (rc == 0 && k->crew->only_wait && is_waiting(&st))
+		return runner_waits(&st, k->name, &k->err);
 	if (clock_monotonic() >= k->crew->deadline)
 		return WEIR_EUNREACH;
 	return os()->poll(&stop, 1, RETRY_MS) > 0 ? WEIR_ESTOPPED : 0;
@@ -91,7 +102,8 @@ carry(struct courier *k)
 	bool reached = false;
 	int rc;
 
-	while ((rc = runner_new(&r, &o, &k->err)) == WEIR_EUNREACH) {
+	while (k->crew->only_wait ||
+	       (rc = runner_new(&r, &o, &k->err)) == WEIR_EUNREACH) {
 		rc = wait_for_other(k, &reached);
 		if (reached || rc != 0)
 			return rc;
@@ -263,9 +275,10 @@ report(struct cli *c, struct crew *crew)
 }
 
 static int
-deliver(struct cli *c, struct store *s, const char *only, int64_t wait_us,
-	size_t *behind, struct weir_err *err)
+deliver(struct cli *c, struct store *s, const char *only, bool writes,
+	int64_t wait_us, size_t *behind, struct weir_err *err)
 {
+	enum call_way way = CALL_HERE;
 	struct crew *crew = NULL;
 	char **names = NULL;
 	size_t n = 0;
@@ -276,7 +289,7 @@ deliver(struct cli *c, struct store *s, const char *only, int64_t wait_us,
 		n = wanted(store_dir(s), names, n, only);
 	if (rc != 0 || n == 0)
 		goto out;
-	if (only == NULL)
+	if (writes)
 		rc = store_end_writing(s, err);
 	if (rc != 0)
 		goto out;
@@ -285,6 +298,8 @@ deliver(struct cli *c, struct store *s, const char *only, int64_t wait_us,
 		rc = err != NULL ? err->code : WEIR_ENOMEM;
 		goto out;
 	}
+	if (call_way(c, &way, NULL) == 0)
+		crew->only_wait = way == CALL_SOCKET;
 	crew->through = store_last(s);
 	crew->cache_bytes = config_u64(c->config, "memory_threshold");
 	send_out(crew, wait_us);
@@ -305,8 +320,8 @@ out:
 	return rc;
 }
 
-int
-cli_deliver(struct cli *c, struct store *s, const char *only)
+static int
+deliver_for(struct cli *c, struct store *s, const char *only, bool writes)
 {
 	const char *given = cli_get(c, "sink-wait");
 	bool require = cli_has(c, "require-sinks");
@@ -322,8 +337,29 @@ cli_deliver(struct cli *c, struct store *s, const char *only)
 					: config_get(config, "sink_wait"),
 				  given ? "--sink-wait" : "sink_wait", &err);
 	if (rc == 0 && (wait_us > 0 || require))
-		rc = deliver(c, s, only, wait_us, &behind, &err);
+		rc = deliver(c, s, only, writes, wait_us, &behind, &err);
 	if (rc != 0)
 		cli_warn(c, "nothing was delivered to the sinks: %s", err.msg);
 	return require && (rc != 0 || behind > 0) ? 8 : 0;
+}
+
+int
+cli_deliver(struct cli *c, struct store *s, const char *only)
+{
+	return deliver_for(c, s, only, only == NULL);
+}
+
+int
+cli_await(struct cli *c)
+{
+	struct weir_err err = {0};
+	struct store *s = NULL;
+	int rc = cli_open_read(c, &s, &err);
+
+	if (rc != 0)
+		cli_warn(c, "nothing is known of the sinks: %s", err.msg);
+	else
+		rc = deliver_for(c, s, NULL, false);
+	store_close(s);
+	return rc < 0 ? cli_has(c, "require-sinks") ? 8 : 0 : rc;
 }

@@ -13,8 +13,10 @@
 #include "base/json.h"
 #include "base/os.h"
 #include "base/str.h"
+#include "cli/call.h"
 #include "cli/commands.h"
 #include "cli/csvread.h"
+#include "cli/import_send.h"
 #include "cli/importer.h"
 #include "cli/input.h"
 #include "cli/outfile.h"
@@ -96,6 +98,17 @@ static int
 stopped(void)
 {
 	return cli_stopped();
+}
+
+static int
+send_lines(void *cookie, struct importer_answer *answers,
+	   const struct importer_line *lines, size_t n, struct weir_err *err)
+{
+	const struct import *im = cookie;
+	const struct import_send s = {
+		im->c, im->o.fresh_ids ? NULL : im->o.source};
+
+	return import_send(&s, answers, lines, n, err);
 }
 
 static int
@@ -202,6 +215,7 @@ run_import(struct cli *c, struct weir_err *err)
 	struct import im = {.c = c, .o.stopped = stopped};
 	struct input_options in = {.path = path, .max_line = IMPORTER_LINE_MAX};
 	int rc = take_options(&im, path, err), behind = 0;
+	enum call_way way = CALL_HERE;
 
 	in.quoted = im.csv_wanted;
 	in.stop_fd = cli_stop_fd();
@@ -210,8 +224,11 @@ run_import(struct cli *c, struct weir_err *err)
 	if (rc == 0)
 		rc = open_rejects(&im, err);
 	if (rc == 0)
-		rc = cli_open_write(c, &im.o.store, err);
+		rc = call_open_write(c, &im.o.store, &way, err);
 	if (rc == 0) {
+		if (way != CALL_HERE && im.o.batch > IMPORT_SEND_MAX)
+			im.o.batch = IMPORT_SEND_MAX;
+		im.o.send = send_lines;
 		progress_init(&im.progress, c->err_tty && !c->json, "lines",
 			      input_size(im.o.input));
 		im.o.progress = &im.progress;
@@ -220,7 +237,9 @@ run_import(struct cli *c, struct weir_err *err)
 		rc = importer_run(&im.o, &im.counts, err);
 		tell(&im, rc);
 		if (rc != WEIR_ESTOPPED && im.counts.appended > 0)
-			behind = cli_deliver(c, im.o.store, NULL);
+			behind = way == CALL_HERE
+					 ? cli_deliver(c, im.o.store, NULL)
+					 : cli_await(c);
 	}
 	cli_close(c, im.o.store);
 	outfile_close(im.o.rejects);

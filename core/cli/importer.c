@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A batch goes through three steps: lines are gathered (fill), read into
- * drafts (prepare), and committed as one group (commit); then each line is
- * counted, and the refused ones are written to the reject file, in order.
+ * A batch goes through two steps: lines are gathered (fill), and appended as
+ * one group (commit), here by model/intake.h or by a server, which does the
+ * same; then each line is counted, and the refused ones are written to the
+ * reject file, in order.
  *
  * The event id of a line that has none is derived from the source's name, the
  * line's number and its bytes. So the same input given again finds its own
@@ -14,17 +15,16 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
-#include "base/digest.h"
 #include "base/err.h"
 #include "base/json.h"
 #include "base/os.h"
 #include "base/str.h"
-#include "base/uuid.h"
 #include "cli/csvread.h"
 #include "cli/input.h"
 #include "cli/outfile.h"
 #include "cli/progress.h"
 #include "model/draft.h"
+#include "model/intake.h"
 #include "store/store.h"
 
 #define BATCH_BYTES (4u << 20) /* gathered before a batch is closed */
@@ -34,71 +34,75 @@ struct line {
 	size_t at, len;	    /* in text: as it came */
 	size_t body, nbody; /* in bodies: CSV as JSON */
 	bool cut;	    /* too long: only its beginning is there */
-	size_t ready;	    /* its place among the drafts */
 };
 
 struct importer {
 	const struct importer_options *o;
 	struct importer_counts *counts;
 	struct csvread *csv;
+	struct intake *intake;
 	struct buf text, bodies;
-	size_t max, n, nready; /* lines of a batch; drafts among them */
+	size_t max, n; /* lines of a batch */
 	bool ended;
 
 	struct line *lines;
-	struct weir_err *faults;      /* by line; code 0: none yet */
-	struct draft **drafts;	      /* by line */
-	struct record_draft *records; /* by ready */
-	struct receipt *receipts;
-	struct weir_err *results;
-	size_t *first;
-	struct draft *actor; /* holds issued_by of this process */
+	struct importer_line *sent;
+	struct importer_answer *answers; /* by line */
+	struct draft *actor;		 /* holds issued_by of this process */
 };
 
 static void
 importer_fini(struct importer *im)
 {
-	for (size_t i = 0; im->drafts != NULL && i < im->max; i++)
-		draft_free(im->drafts[i]);
+	intake_free(im->intake);
 	csvread_free(im->csv);
 	draft_free(im->actor);
 	buf_fini(&im->text);
 	buf_fini(&im->bodies);
 	mem_free(im->lines);
-	mem_free(im->faults);
-	mem_free(im->drafts);
-	mem_free(im->records);
-	mem_free(im->receipts);
-	mem_free(im->results);
-	mem_free(im->first);
+	mem_free(im->sent);
+	mem_free(im->answers);
+}
+
+/* A line that does not say who issued it was by who runs this. */
+static int
+admit(void *cookie, struct draft *d, struct weir_err *err)
+{
+	struct importer *im = cookie;
+	struct record_draft *r = draft_record(d);
+
+	(void)err;
+	if (!draft_has_actor(d)) {
+		r->group = draft_record(im->actor)->group;
+		r->user = draft_record(im->actor)->user;
+	}
+	return 0;
 }
 
 static int
 importer_init(struct importer *im, struct weir_err *err)
 {
 	size_t n = im->o->batch != 0 ? im->o->batch : IMPORTER_BATCH;
+	struct intake_options o = {.store = im->o->store,
+				   .lines = n,
+				   .admit = admit,
+				   .cookie = im};
+	int rc;
 
+	if (!im->o->fresh_ids)
+		o.source = str_of(im->o->source);
 	im->max = n;
 	buf_init(&im->text, BATCH_BYTES + 2 * IMPORTER_LINE_MAX);
 	buf_init(&im->bodies, 8 * (BATCH_BYTES + 2 * IMPORTER_LINE_MAX));
 	im->lines = mem_new(n * sizeof(*im->lines));
-	im->faults = mem_new(n * sizeof(*im->faults));
-	im->drafts = mem_new(n * sizeof(struct draft *));
-	im->records = mem_new(n * sizeof(*im->records));
-	im->receipts = mem_new(n * sizeof(*im->receipts));
-	im->results = mem_new(n * sizeof(*im->results));
-	im->first = mem_new((n + 1) * sizeof(*im->first));
+	im->sent = mem_new(n * sizeof(*im->sent));
+	im->answers = mem_new(n * sizeof(*im->answers));
 	im->actor = draft_new();
-	if (im->lines == NULL || im->faults == NULL || im->drafts == NULL ||
-	    im->records == NULL || im->receipts == NULL ||
-	    im->results == NULL || im->first == NULL || im->actor == NULL)
+	if (im->lines == NULL || im->sent == NULL || im->answers == NULL ||
+	    im->actor == NULL)
 		return err_nomem(err);
-	for (size_t i = 0; i < n; i++) {
-		im->drafts[i] = draft_new();
-		if (im->drafts[i] == NULL)
-			return err_nomem(err);
-	}
-	return draft_set_os_actor(im->actor, err);
+	rc = draft_set_os_actor(im->actor, err);
+	return rc != 0 ? rc : intake_new(&im->intake, &o, err);
 }
 
 /* ---- fill ---------------------------------------------------------------- */
@@ -128,7 +132,7 @@ static int
 take_line(struct importer *im, const struct input_line *l, struct weir_err *err)
 {
 	struct line *to = &im->lines[im->n];
-	struct weir_err *fault = &im->faults[im->n];
+	struct weir_err *fault = &im->answers[im->n].fault;
 	int rc = 0;
 
 	*to = (struct line){.number = l->number,
@@ -190,71 +194,6 @@ fill(struct importer *im, struct weir_err *err)
 	return 0;
 }
 
-/* ---- prepare ------------------------------------------------------------- */
-
-static void
-derive_id(struct record_draft *r, const char *source, uint64_t number,
-	  struct weir_str text)
-{
-	uint64_t lengths[2] = {strlen(source), number};
-	uint8_t head[16], digest[DIGEST_LEN];
-	struct digest_part parts[] = {{head, sizeof(head)},
-				      {source, strlen(source)},
-				      {text.data, text.len}};
-
-	for (size_t i = 0; i < sizeof(head); i++)
-		head[i] = (uint8_t)(lengths[i / 8] >> (8 * (i % 8)));
-	digest_sha256(digest, parts, sizeof(parts) / sizeof(parts[0]));
-	uuid_from_hash(r->event_id, digest);
-	r->has_event_id = true;
-}
-
-static int
-read_draft(struct importer *im, struct line *l, struct draft *d,
-	   struct weir_err *fault)
-{
-	struct weir_str text = {im->text.data + l->at, l->len};
-	struct weir_str body = text;
-	struct record_draft *r = draft_record(d);
-	int rc;
-
-	if (im->csv != NULL)
-		body = (struct weir_str){im->bodies.data + l->body, l->nbody};
-	draft_clear(d);
-	rc = draft_parse(d, body, fault);
-	if (rc == 0)
-		rc = draft_check_hash(d, fault);
-	if (rc != 0)
-		return rc;
-	r->token = 0; /* a token of another store says nothing in this one */
-	if (!draft_has_actor(d)) {
-		r->group = draft_record(im->actor)->group;
-		r->user = draft_record(im->actor)->user;
-	}
-	if (!r->has_event_id && !im->o->fresh_ids)
-		derive_id(r, im->o->source, l->number, text);
-	return 0;
-}
-
-static void
-prepare(struct importer *im)
-{
-	im->nready = 0;
-	for (size_t i = 0; i < im->n; i++) {
-		struct line *l = &im->lines[i];
-
-		if (im->faults[i].code != 0)
-			continue;
-		if (read_draft(im, l, im->drafts[i], &im->faults[i]) != 0)
-			continue;
-		l->ready = im->nready;
-		im->records[im->nready] = *draft_record(im->drafts[i]);
-		im->first[im->nready] = im->nready;
-		im->nready++;
-	}
-	im->first[im->nready] = im->nready;
-}
-
 /* ---- commit -------------------------------------------------------------- */
 
 static int
@@ -289,29 +228,60 @@ put_reject(struct importer *im, const struct line *l, const char *reason,
 static int
 settle(struct importer *im, size_t i, struct weir_err *err)
 {
+	const struct importer_answer *a = &im->answers[i];
 	struct importer_counts *n = im->counts;
 	const struct line *l = &im->lines[i];
-	struct weir_err *fault = &im->faults[i];
 
-	if (fault->code == 0 && im->results[l->ready].code != 0)
-		*fault = im->results[l->ready];
 	n->read++;
 	n->line = l->number;
-	if (fault->code == 0) {
-		const struct receipt *r = &im->receipts[l->ready];
-
-		if (r->duplicate) {
-			n->already++;
-			return 0;
-		}
+	if (a->fault.code == 0 && a->duplicate) {
+		n->already++;
+		return 0;
+	}
+	if (a->fault.code == 0) {
 		n->appended++;
-		n->last_sequence = r->sequence;
+		n->last_sequence = a->sequence;
 		return 0;
 	}
 	n->refused++;
 	if (im->o->refused != NULL)
-		im->o->refused(im->o->cookie, l->number, fault->msg);
-	return im->o->rejects != NULL ? put_reject(im, l, fault->msg, err) : 0;
+		im->o->refused(im->o->cookie, l->number, a->fault.msg);
+	return im->o->rejects != NULL ? put_reject(im, l, a->fault.msg, err)
+				      : 0;
+}
+
+/* Appends the lines that have no fault yet, in this process. */
+static int
+append(struct importer *im, struct weir_err *err)
+{
+	const struct weir_err *fault;
+	const struct receipt *r;
+	uint64_t number;
+	int rc;
+
+	intake_clear(im->intake);
+	for (size_t i = 0; i < im->n; i++) {
+		const struct importer_line *l = &im->sent[i];
+
+		if (im->answers[i].fault.code != 0)
+			intake_add_refused(im->intake, l->number,
+					   &im->answers[i].fault);
+		else
+			intake_add(im->intake, l->number, l->text, l->body);
+	}
+	rc = intake_commit(im->intake, err);
+	for (size_t i = 0; rc == 0 && i < im->n; i++) {
+		struct importer_answer *a = &im->answers[i];
+
+		r = intake_answer(im->intake, i, &number, &fault);
+		if (r != NULL) {
+			a->sequence = r->sequence;
+			a->duplicate = r->duplicate;
+		} else if (fault != NULL) {
+			a->fault = *fault;
+		}
+	}
+	return rc;
 }
 
 static int
@@ -319,12 +289,22 @@ commit(struct importer *im, struct weir_err *err)
 {
 	int rc = 0;
 
-	if (im->nready > 0) {
-		memset(im->results, 0, im->nready * sizeof(*im->results));
-		rc = store_commit_group(im->o->store, im->receipts, im->results,
-					im->records, im->first, im->nready,
-					err);
+	for (size_t i = 0; i < im->n; i++) {
+		const struct line *l = &im->lines[i];
+		struct importer_line *to = &im->sent[i];
+
+		to->number = l->number;
+		to->text = (struct weir_str){im->text.data + l->at, l->len};
+		to->body = to->text;
+		if (im->csv != NULL)
+			to->body = (struct weir_str){im->bodies.data + l->body,
+						     l->nbody};
 	}
+	if (im->n > 0)
+		rc = im->o->store != NULL
+			     ? append(im, err)
+			     : im->o->send(im->o->cookie, im->answers, im->sent,
+					   im->n, err);
 	for (size_t i = 0; rc == 0 && i < im->n; i++)
 		rc = settle(im, i, err);
 	if (rc == 0 && im->o->rejects != NULL)
@@ -350,7 +330,6 @@ importer_run(const struct importer_options *o, struct importer_counts *counts,
 		rc = fill(&im, err);
 		if (rc != 0)
 			break;
-		prepare(&im);
 		rc = commit(&im, err);
 		if (o->progress != NULL)
 			progress_update(o->progress, input_done(o->input),

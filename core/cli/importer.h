@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <weir/types.h>
+#include "model/intake.h"
 
 struct store;
 struct input;
@@ -16,12 +17,30 @@ struct outfile;
 struct progress;
 struct csvread_options;
 
-/* Longest line: a payload of 1 MiB that is text of escapes only, and names. */
-#define IMPORTER_LINE_MAX (8u << 20)
+#define IMPORTER_LINE_MAX INTAKE_LINE_MAX
 #define IMPORTER_BATCH	  1000u
 
+/* A line that has its number in the input. */
+struct importer_line {
+	uint64_t number;
+	struct weir_str text; /* as it came */
+	struct weir_str body; /* the same, but for CSV: made JSON */
+};
+
+/* What became of it: refused when the fault has a code. */
+struct importer_answer {
+	struct weir_err fault;
+	uint64_t sequence;
+	bool duplicate;
+};
+
 struct importer_options {
-	struct store *store;
+	struct store *store; /* or NULL: they are sent */
+	/* Sends those that have no fault yet to a server, and fills in the
+	 * answers. A code: what ended it. */
+	int (*send)(void *cookie, struct importer_answer *answers,
+		    const struct importer_line *lines, size_t n,
+		    struct weir_err *err);
 	struct input *input;
 	const char *source; /* what derived event ids begin from */
 	bool fresh_ids;	    /* none are derived */

@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "base/os.h"
 #include "bus/runner.h"
+#include "cli/call.h"
 #include "cli/commands.h"
 #include "cli/help.h"
 #include "cli/parse.h"
@@ -105,6 +106,7 @@ cli_main(int argc, char **argv)
 	diag_flush();
 	if (c.abandon)
 		_exit(rc);
+	call_end(&c);
 	config_free(c.config);
 	mem_free(c.dir);
 	parse_free(&c);

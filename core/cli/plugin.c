@@ -9,8 +9,8 @@
 #include "bus/options.h"
 #include "bus/runner.h"
 #include "bus/sinkconf.h"
+#include "bus/sinkview.h"
 #include "cli/help.h"
-#include "cli/sinkview.h"
 #include "model/config.h"
 
 #include <inttypes.h>
@@ -298,13 +298,13 @@ static const struct cli_operand plugin_operands[] = {
 const struct cli_command plugin_commands[] = {
 	{"plugin list", "list the plugins that are found",
 	 "A plugin that was refused stands in the list with the reason.", NULL,
-	 NULL, 0, run_list},
+	 NULL, CLI_LOCAL, run_list},
 	{"plugin info", "show a plugin: version, capabilities, options", NULL,
-	 NULL, plugin_operands, 0, run_info},
+	 NULL, plugin_operands, CLI_LOCAL, run_info},
 	{"plugin map", "give a field's column a datatype",
 	 "Every enabled sink concerned is asked first. A column that exists "
 	 "is changed only when no value is lost; otherwise nothing changes "
 	 "anywhere, and the answer says what would have to happen.",
-	 map_options, NULL, 0, run_map},
+	 map_options, NULL, CLI_LOCAL, run_map},
 	{NULL, NULL, NULL, NULL, NULL, 0, NULL},
 };

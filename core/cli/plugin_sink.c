@@ -14,7 +14,7 @@
 #include "bus/runner.h"
 #include "bus/sinkconf.h"
 #include "bus/sinkfiles.h"
-#include "cli/sinkview.h"
+#include "bus/sinkview.h"
 #include "cli/table.h"
 
 #include <inttypes.h>

@@ -60,6 +60,6 @@ const struct cli_command reindex_commands[] = {
 	{"reindex", "build the index again from the journal",
 	 "The index is made and mended by itself; this is for when it is not "
 	 "trusted. Nobody else may write meanwhile; readers go on.",
-	 reindex_options, NULL, 0, run_reindex},
+	 reindex_options, NULL, CLI_LOCAL, run_reindex},
 	{NULL, NULL, NULL, NULL, NULL, 0, NULL},
 };

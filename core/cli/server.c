@@ -16,7 +16,7 @@
 #include "base/str.h"
 #include "bus/runner.h"
 #include "bus/sinkconf.h"
-#include "cli/sinkview.h"
+#include "bus/sinkview.h"
 #include "model/config.h"
 #include "model/policy.h"
 #include "server/pidfile.h"

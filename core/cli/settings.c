@@ -242,6 +242,6 @@ const struct cli_command settings_commands[] = {
 	{"config", "show and change settings in weir.conf",
 	 "The file is --config, or weir.conf in the data folder; comments stay "
 	 "as they are. With --config, --data-dir is written to it as well.",
-	 config_options, NULL, 0, run_config},
+	 config_options, NULL, CLI_LOCAL, run_config},
 	{NULL, NULL, NULL, NULL, NULL, 0, NULL},
 };

@@ -10,8 +10,8 @@
 #include "bus/runner.h"
 #include "bus/sinkconf.h"
 #include "bus/sinkfiles.h"
+#include "bus/sinkview.h"
 #include "cli/commands.h"
-#include "cli/sinkview.h"
 #include "store/store.h"
 
 #include <inttypes.h>
@@ -522,7 +522,7 @@ const struct cli_command sink_commands[] = {
 	 "holds too much memory; a single sink that is named is delivered to "
 	 "in this process. With --once all are, and it exits 8 when a sink is "
 	 "behind in the end.",
-	 run_options, any_operands, 0, sink_run},
+	 run_options, any_operands, CLI_LOCAL, sink_run},
 	{"sink pause", "stop delivering to sinks", NULL, NULL, some_operands, 0,
 	 run_pause},
 	{"sink resume", "go on delivering to sinks, at once", NULL, NULL,

@@ -17,7 +17,7 @@
 #include "base/os.h"
 #include "bus/runner.h"
 #include "bus/sinkconf.h"
-#include "cli/sinkview.h"
+#include "bus/sinkview.h"
 #include "model/config.h"
 #include "store/store.h"
 

@@ -33,6 +33,17 @@ static const struct cli_option common_options[] = {
 	{NULL, 0, NULL, 0, NULL},
 };
 
+static const struct cli_option server_options[] = {
+	{"server", 0, "URL", 0,
+	 "ask the server there instead of a store of this machine "
+	 "(WEIR_SERVER)"},
+	{"token-file", 0, "FILE", 0,
+	 "the file that holds the token for it (WEIR_TOKEN holds one itself)"},
+	{"cacert", 0, "FILE", 0,
+	 "trust the certificates in this file (WEIR_CACERT)"},
+	{NULL, 0, NULL, 0, NULL},
+};
+
 static const struct cli_option sinks_options[] = {
 	{"sink-wait", 0, "TIME", 0,
 	 "deliver to sinks for at most so long (2s); 0s leaves it to others"},
@@ -110,6 +121,8 @@ table_option(const struct cli_command *command, size_t *at)
 			o = nth(sinks_options, &i);
 		if (o == NULL && (command->flags & CLI_ASKS))
 			o = nth(asks_options, &i);
+		if (o == NULL && !(command->flags & CLI_LOCAL))
+			o = nth(server_options, &i);
 	}
 	return o != NULL ? o : nth(common_options, &i);
 }

@@ -112,9 +112,9 @@ intake_add_refused(struct intake *in, uint64_t number,
 
 /* ---- reading ------------------------------------------------------------- */
 
-static void
-derive_id(struct record_draft *r, struct weir_str source, uint64_t number,
-	  struct weir_str text)
+void
+intake_derive(uint8_t out[16], struct weir_str source, uint64_t number,
+	      struct weir_str text)
 {
 	uint64_t lengths[2] = {source.len, number};
 	uint8_t head[16], digest[DIGEST_LEN];
@@ -125,8 +125,7 @@ derive_id(struct record_draft *r, struct weir_str source, uint64_t number,
 	for (size_t i = 0; i < sizeof(head); i++)
 		head[i] = (uint8_t)(lengths[i / 8] >> (8 * (i % 8)));
 	digest_sha256(digest, parts, sizeof(parts) / sizeof(parts[0]));
-	uuid_from_hash(r->event_id, digest);
-	r->has_event_id = true;
+	uuid_from_hash(out, digest);
 }
 
 static int
@@ -144,8 +143,10 @@ read_line(struct intake *in, const struct line *l, struct draft *d,
 		return rc;
 	r->token = 0;
 	rc = in->o.admit(in->o.cookie, d, fault);
-	if (rc == 0 && !r->has_event_id && in->o.source.data != NULL)
-		derive_id(r, in->o.source, l->number, l->text);
+	if (rc == 0 && !r->has_event_id && in->o.source.data != NULL) {
+		intake_derive(r->event_id, in->o.source, l->number, l->text);
+		r->has_event_id = true;
+	}
 	return rc;
 }
 

@@ -58,4 +58,8 @@ const struct receipt *intake_answer(const struct intake *in, size_t i,
 				    const struct weir_err **fault);
 void intake_clear(struct intake *in); /* begins the next group */
 
+/* The event id of a line that has none. */
+void intake_derive(uint8_t out[16], struct weir_str source, uint64_t number,
+		   struct weir_str text);
+
 #endif

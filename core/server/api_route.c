@@ -24,6 +24,7 @@ static const struct api_route *const tables[] = {
 	api_events_routes,
 	api_import_routes,
 	api_schemas_routes,
+	api_sinks_routes,
 	api_stream_routes,
 	api_tokens_routes,
 };

@@ -12,6 +12,8 @@ core_libserver_la_SOURCES = \
 	core/server/api_append.c \
 	core/server/api_auth.c \
 	core/server/api_basics.c \
+	core/server/api_child.c \
+	core/server/api_child.h \
 	core/server/api_events.c \
 	core/server/api_import.c \
 	core/server/api_int.h \
@@ -22,6 +24,7 @@ core_libserver_la_SOURCES = \
 	core/server/api_reply.c \
 	core/server/api_route.c \
 	core/server/api_schemas.c \
+	core/server/api_sinks.c \
 	core/server/api_stream.c \
 	core/server/api_tokens.c \
 	core/server/attempts.c \

@@ -72,7 +72,8 @@ def test_manual_names_every_command_and_option(weir):
         for c in t["commands"]:
             if re.match(re.escape(c["command"]) + r"( |$)", words):
                 by_command[c["command"]] = s
-    shared = {"sink-wait", "require-sinks", "yes", "dry-run"}
+    shared = {"sink-wait", "require-sinks", "yes", "dry-run",
+              "server", "token-file", "cacert"}
     for o in t["common_options"]:
         assert "Fl -" + o["name"] in man, o["name"]
     for c in t["commands"]:

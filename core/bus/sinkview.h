@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef CLI_SINKVIEW_H
-#define CLI_SINKVIEW_H
+#ifndef BUS_SINKVIEW_H
+#define BUS_SINKVIEW_H
 
-/* How sinks and plugins are shown. */
+/* How sinks and plugins are shown, by the command line and the server. */
 
-#include "cli/cli.h"
+#include "base/buf.h"
 
 struct runner_status;
 struct sinkconf;

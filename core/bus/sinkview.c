@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "cli/sinkview.h"
+#include "bus/sinkview.h"
 
 #include "base/clock.h"
 #include "base/json.h"
