@@ -376,6 +376,6 @@ const struct cli_command destroy_commands[] = {
 	 "The journal, the index, the settings in the data folder and those of "
 	 "sinks, dead letters with them. What sinks wrote stays, and so does a "
 	 "settings file elsewhere. A server is to be stopped first.",
-	 NULL, NULL, CLI_ASKS, run_destroy},
+	 NULL, NULL, CLI_ASKS | CLI_LOCAL, run_destroy},
 	{NULL, NULL, NULL, NULL, NULL, 0, NULL},
 };

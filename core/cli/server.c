@@ -619,17 +619,17 @@ const struct cli_command server_commands[] = {
 	 "Returns once the ports answer; messages then go to weir.diag in the "
 	 "data folder. The store is made when it is missing. SIGTERM stops the "
 	 "server, SIGHUP reads the settings again.",
-	 start_options, NULL, 0, run_start},
+	 start_options, NULL, CLI_LOCAL, run_start},
 	{"stop", "stop the server and wait until it is gone",
 	 "Requests under way are answered and sinks catch up, for at most "
 	 "drain_timeout. Without a server that is no error.",
-	 NULL, NULL, 0, run_stop},
+	 NULL, NULL, CLI_LOCAL, run_stop},
 	{"status", "show the server, the store and its sinks",
-	 "Works with and without a server; exits 3 without one.", NULL, NULL, 0,
+	 "Works with and without a server; exits 3 without one.", NULL, NULL, CLI_LOCAL,
 	 run_status},
 	{"restart", "stop the server and start it again",
 	 "Options of the running server's start that are not given count "
 	 "again.",
-	 start_options, NULL, 0, run_restart},
+	 start_options, NULL, CLI_LOCAL, run_restart},
 	{NULL, NULL, NULL, NULL, NULL, 0, NULL},
 };
