@@ -12,6 +12,7 @@
 #include "bus/options.h"
 #include "bus/pulse.h"
 #include "model/config.h"
+#include "model/schema.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,6 +28,7 @@ struct host {
 	const char *sink;
 	const struct weir_sink_plugin *plugin;
 	const struct mapping *mapping;
+	struct policy *policy;
 	char **secrets;
 	size_t nsecrets;
 	struct pulse *pulse;
@@ -241,12 +243,16 @@ host_column_type(void *cookie, struct weir_str aggregate_type,
 		 struct weir_str field, char out[64])
 {
 	const struct host *h = cookie;
+	int source = WEIR_TYPE_NONE;
 
 	out[0] = '\0';
-	if (h->mapping == NULL)
-		return WEIR_TYPE_NONE;
-	return (int)mapping_find(h->mapping, out, str_of(h->plugin->name),
-				 aggregate_type, field);
+	if (h->mapping != NULL)
+		source = mapping_find(h->mapping, out, str_of(h->plugin->name),
+				      aggregate_type, field);
+	if (source == WEIR_TYPE_NONE && h->policy != NULL &&
+	    schema_field_type(h->policy, out, aggregate_type, field))
+		source = WEIR_TYPE_DECLARED;
+	return source;
 }
 
 static size_t
@@ -335,6 +341,12 @@ host_free(struct host *h)
 	host_flush(h);
 	forget_secrets(h);
 	mem_free(h);
+}
+
+void
+host_set_policy(struct host *h, struct policy *p)
+{
+	h->policy = p;
 }
 
 void

@@ -12,6 +12,7 @@
 
 struct host;
 struct mapping;
+struct policy;
 struct pulse;
 
 /* sink, plugin and mapping (may be NULL) are borrowed until host_free. */
@@ -20,6 +21,9 @@ struct host *host_new(const char *sink, const struct weir_sink_plugin *plugin,
 void host_free(struct host *h);
 /* What a plugin does with files through the host is told there; may be NULL. */
 void host_set_pulse(struct host *h, struct pulse *p);
+/* Schemas declare the types of fields that are not mapped; borrowed, may be
+ * NULL. */
+void host_set_policy(struct host *h, struct policy *p);
 
 const struct weir_sink_host *host_table(const struct host *h);
 

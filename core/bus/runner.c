@@ -18,6 +18,7 @@
 #include "base/str.h"
 #include "bus/loader.h"
 #include "model/config.h"
+#include "model/policy.h"
 #include "store/store.h"
 
 #include <errno.h>
@@ -110,6 +111,8 @@ parts_open(struct runner *r, struct weir_err *err)
 	if (rc == 0)
 		rc = store_open(&r->store, r->dir, &so, err);
 	if (rc == 0)
+		rc = policy_open(&r->policy, r->store, err);
+	if (rc == 0)
 		rc = sinkfile_path(path, r->dir, r->name, "attempts", err);
 	if (rc == 0)
 		rc = retry_open(&r->retry, path, err);
@@ -175,6 +178,7 @@ runner_free(struct runner *r)
 	retry_close(r->retry);
 	sinkconf_free(r->conf);
 	mapping_free(r->mapping);
+	policy_free(r->policy);
 	if (r->store != NULL)
 		store_close(r->store);
 	os_close(r->lock_fd);
@@ -277,7 +281,9 @@ notice(struct runner *r, struct weir_err *err)
 	if (r->noticed_at != 0 && now - r->noticed_at < NOTICE_US)
 		return 0;
 	r->noticed_at = now;
-	rc = notice_settings(r, err);
+	rc = policy_refresh(r->policy, err);
+	if (rc == 0)
+		rc = notice_settings(r, err);
 	if (rc != 0)
 		return rc;
 	mark = sinkfile_mark(r->path_dead);

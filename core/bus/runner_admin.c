@@ -8,6 +8,7 @@
 #include "base/uuid.h"
 #include "bus/loader.h"
 #include "model/config.h"
+#include "model/policy.h"
 #include "store/store.h"
 
 #include <stdio.h>
@@ -17,6 +18,7 @@
 struct visit {
 	struct sinkconf *conf;
 	struct mapping *mapping;
+	struct policy *policy;
 	const struct weir_sink_plugin *plugin;
 	struct host *host;
 	struct weir_sink_setting *settings;
@@ -53,6 +55,7 @@ visit_end(struct visit *v)
 	sinkconf_settings_free(v->settings, v->nsettings);
 	mapping_free(v->mapping);
 	sinkconf_free(v->conf);
+	policy_free(v->policy);
 	if (v->store != NULL)
 		store_close(v->store);
 }
@@ -77,11 +80,14 @@ visit_open(struct visit *v, const char *store_dir, const char *name,
 				       v->plugin, err);
 	if (rc == 0)
 		rc = store_open(&v->store, store_dir, &so, err);
+	if (rc == 0)
+		rc = policy_open(&v->policy, v->store, err);
 	if (rc != 0)
 		return rc;
 	v->host = host_new(v->conf->name, v->plugin, v->mapping);
 	if (v->host == NULL)
 		return err_nomem(err);
+	host_set_policy(v->host, v->policy);
 	rc = host_keep_secrets(v->host, v->settings, v->nsettings, err);
 	if (rc != 0)
 		return rc;

@@ -17,6 +17,7 @@
 #include <stdatomic.h>
 
 struct mapping;
+struct policy;
 
 /* Outcome of a step; an own failure is a negative enum weir_code. */
 enum step {
@@ -35,6 +36,7 @@ struct runner {
 		path_status[SINK_PATH_MAX];
 	int lock_fd;
 	struct store *store;
+	struct policy *policy; /* of the store: what schemas declare */
 	struct batch *batch;
 	struct deadletters *dead;
 	struct retry *retry;

@@ -207,6 +207,7 @@ open_sink(struct runner *r, struct weir_err *err)
 	if (r->host == NULL)
 		return err_nomem(err);
 	host_set_pulse(r->host, r->o.pulse);
+	host_set_policy(r->host, r->policy);
 	rc = sinkconf_check(r->conf, r->plugin, &why);
 	if (rc == 0)
 		rc = sinkconf_settings(&r->settings, &r->nsettings, r->conf,

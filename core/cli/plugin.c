@@ -12,6 +12,9 @@
 #include "bus/sinkview.h"
 #include "cli/help.h"
 #include "model/config.h"
+#include "model/policy.h"
+#include "model/schema.h"
+#include "store/store.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -241,6 +244,27 @@ say_mapped(struct mapper *m)
 	return 0;
 }
 
+/* The schema's own type goes below the mapping: says so when they differ. */
+static void
+note_declared(const struct mapper *m)
+{
+	struct policy *p = NULL;
+	struct store *s = NULL;
+	char declared[64];
+
+	if (cli_open_read(m->c, &s, NULL) == 0 &&
+	    policy_open(&p, s, NULL) == 0 &&
+	    schema_field_type(p, declared, str_of(m->aggregate),
+			      str_of(m->field)) &&
+	    strcmp(declared, m->datatype) != 0)
+		cli_note(m->c,
+			 "the schema of %s declares %s as %s; in sinks the "
+			 "mapping goes over it",
+			 m->aggregate, m->field, declared);
+	policy_free(p);
+	store_close(s);
+}
+
 static int
 run_map(struct cli *c, struct weir_err *err)
 {
@@ -276,7 +300,10 @@ run_map(struct cli *c, struct weir_err *err)
 				"out; run the command again");
 		return err->code = WEIR_EPARTIAL;
 	}
-	return rc != 0 ? rc : say_mapped(&m);
+	if (rc != 0)
+		return rc;
+	note_declared(&m);
+	return say_mapped(&m);
 }
 
 static const struct cli_option map_options[] = {
