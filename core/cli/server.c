@@ -18,6 +18,7 @@
 #include "bus/sinkconf.h"
 #include "bus/sinkview.h"
 #include "model/config.h"
+#include "model/diagconf.h"
 #include "model/policy.h"
 #include "server/pidfile.h"
 #include "server/server.h"
@@ -321,12 +322,24 @@ start_with(struct cli *c, const struct how *h, int null, int diag,
 	return rc;
 }
 
+/* Can it tell what it has to say? It could not tell that, either. */
+static int
+try_diag(struct cli *c, struct weir_err *err)
+{
+	int rc = diagconf_apply(c->config, c->dir,
+				DIAGCONF_LASTS | DIAGCONF_DETACHED, err);
+
+	return rc != 0 ? rc : cli_diag(c, c->config, err);
+}
+
 static int
 start_behind(struct cli *c, struct how *h, struct weir_err *err)
 {
 	char path[PATH_BYTES];
 	int null, diag, rc = os_make_folders(h->o.dir, 0700, err);
 
+	if (rc == 0)
+		rc = try_diag(c, err);
 	if (rc != 0)
 		return rc;
 	null = os_open("/dev/null", O_RDWR, 0, err);

@@ -4,6 +4,7 @@ EXTRA_DIST += \
 	tests/system/follow.js \
 	tests/system/test_arrows.py \
 	tests/system/test_cli.py \
+	tests/system/test_diag.py \
 	tests/system/test_embed.py \
 	tests/system/test_format.py \
 	tests/system/test_import.py \
