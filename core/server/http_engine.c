@@ -6,6 +6,7 @@
  */
 #include "server/http_int.h"
 
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,6 +18,7 @@
 /* All that one connection may need for a request's head, and the room its body
  * is read in. A head beyond it is answered with 431 or 414. */
 #define POOL_BYTES (16u << 10)
+#define LONG_MS	   60000
 #define PEM_MOST   (1u << 20)
 #define TLS_KINDS  "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
 
@@ -70,22 +72,10 @@ wipe(char *pem)
 	mem_free(pem);
 }
 
-static void
-engine_free(struct http_engine *e)
-{
-	wipe(e->key);
-	wipe(e->cert);
-	mem_free(e);
-}
-
 /* The options that depend; ended. */
 static void
 fill_options(struct MHD_OptionItem *o, const struct http_engine *e)
 {
-	if (e->http->threads > 1)
-		*o++ = (struct MHD_OptionItem){MHD_OPTION_THREAD_POOL_SIZE,
-					       (intptr_t)e->http->threads,
-					       NULL};
 	if (e->key != NULL) {
 		*o++ = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_KEY, 0,
 					       e->key};
@@ -102,22 +92,20 @@ fill_options(struct MHD_OptionItem *o, const struct http_engine *e)
 }
 
 static struct MHD_Daemon *
-start(struct http_engine *e)
+start_daemon(struct http_engine *e)
 {
 	struct MHD_OptionItem some[6];
-	unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC |
-			 MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME |
-			 MHD_USE_ERROR_LOG;
+	unsigned flags = MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET |
+			 MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
 
 	fill_options(some, e);
 	if (e->key != NULL)
 		flags |= MHD_USE_TLS;
-	/* The limit is divided among the threads; the front keeps it. */
+	/* The front keeps the limits. */
 	return MHD_start_daemon(
 		flags, 0, NULL, NULL, http_request_go, e,
 		MHD_OPTION_EXTERNAL_LOGGER, log_line, NULL, MHD_OPTION_ARRAY,
-		some, MHD_OPTION_THREAD_STACK_SIZE, (size_t)STACK_BYTES,
-		MHD_OPTION_CONNECTION_LIMIT, 1u << 24,
+		some, MHD_OPTION_CONNECTION_LIMIT, 1u << 24,
 		MHD_OPTION_CONNECTION_TIMEOUT, 0u,
 		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_BYTES,
 		MHD_OPTION_URI_LOG_CALLBACK, http_request_begin, e,
@@ -127,41 +115,204 @@ start(struct http_engine *e)
 		MHD_OPTION_STRICT_FOR_CLIENT, 0, MHD_OPTION_END);
 }
 
+/* ---- a worker's thread --------------------------------------------------- */
+
+static void
+wake(struct http_worker *w)
+{
+	uint64_t one = 1;
+
+	if (atomic_exchange(&w->asleep, false))
+		(void)!os()->write(w->wake_fd, &one, sizeof(one));
+}
+
+static void
+push(_Atomic(struct http_conn *) *list, struct http_conn *c)
+{
+	struct http_conn *first = atomic_load(list);
+
+	do
+		c->pushed = first;
+	while (!atomic_compare_exchange_weak(list, &first, c));
+}
+
+void
+http_engine_resume(struct http_conn *c)
+{
+	struct http_worker *w = c->worker;
+
+	push(&w->woken, c); /* and it may be gone */
+	wake(w);
+}
+
+void
+http_engine_add(struct http_conn *c)
+{
+	struct http_worker *w = c->worker;
+
+	push(&w->fresh, c);
+	wake(w);
+}
+
+struct http_worker *
+http_engine_choose(struct http_engine *e)
+{
+	struct http_worker *best = &e->worker[0];
+
+	for (size_t i = 1; i < e->nworkers; i++)
+		if (atomic_load(&e->worker[i].connections) <
+		    atomic_load(&best->connections))
+			best = &e->worker[i];
+	return best;
+}
+
+static void
+take_pushed(struct http_worker *w)
+{
+	/* the front knows who it is */
+	static const struct sockaddr_in nobody = {.sin_family = AF_INET};
+	struct http_conn *c = atomic_exchange(&w->woken, NULL), *next;
+
+	for (; c != NULL; c = next) {
+		next = c->pushed;
+		MHD_resume_connection(c->mhd);
+	}
+	c = atomic_exchange(&w->fresh, NULL);
+	for (; c != NULL; c = next) {
+		next = c->pushed;
+		if (MHD_add_connection(w->daemon, c->fd,
+				       (const struct sockaddr *)&nobody,
+				       sizeof(nobody)) != MHD_YES)
+			http_front_drop(c);
+	}
+}
+
+static bool
+nothing_pushed(struct http_worker *w)
+{
+	return atomic_load(&w->woken) == NULL &&
+	       atomic_load(&w->fresh) == NULL && !atomic_load(&w->stopping);
+}
+
+static void
+sleep_until_some(struct http_worker *w)
+{
+	struct pollfd fds[2] = {{.fd = w->poll_fd, .events = POLLIN},
+				{.fd = w->wake_fd, .events = POLLIN}};
+	MHD_UNSIGNED_LONG_LONG ms;
+	uint64_t word;
+	int timeout = -1;
+
+	if (MHD_get_timeout(w->daemon, &ms) == MHD_YES)
+		timeout = ms < LONG_MS ? (int)ms : LONG_MS;
+	if (timeout == 0)
+		return;
+	atomic_store(&w->asleep, true);
+	if (nothing_pushed(w))
+		os()->poll(fds, 2, timeout);
+	atomic_store(&w->asleep, false);
+	if (fds[1].revents != 0)
+		(void)!os()->read(w->wake_fd, &word, sizeof(word));
+}
+
+static void *
+work(void *cookie)
+{
+	struct http_worker *w = cookie;
+
+	while (!atomic_load(&w->stopping)) {
+		take_pushed(w);
+		MHD_run(w->daemon);
+		sleep_until_some(w);
+	}
+	return NULL;
+}
+
+/* ---- engines ------------------------------------------------------------- */
+
+static int
+start_worker(struct http_worker *w, struct http_engine *e, struct weir_err *err)
+{
+	struct http *h = e->http;
+	const union MHD_DaemonInfo *info;
+	pthread_attr_t attr;
+	char why[200] = "";
+	int rc;
+
+	w->engine = e;
+	said = why;
+	said_room = sizeof(why);
+	w->daemon = start_daemon(e);
+	said = NULL;
+	if (w->daemon == NULL && e->key != NULL)
+		return err_set(err, WEIR_EINPUT,
+			       "certificate %s with key %s can't be used: %s",
+			       h->cert_path, h->key_path,
+			       why[0] != '\0' ? why : "they don't fit");
+	if (w->daemon == NULL)
+		return err_set(err, WEIR_EIO, "libmicrohttpd can't start: %s",
+			       why[0] != '\0' ? why : "no reason given");
+	info = MHD_get_daemon_info(w->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+	w->poll_fd = info != NULL ? info->epoll_fd : -1;
+	w->wake_fd = os()->eventfd();
+	if (w->wake_fd < 0)
+		return err_sys(err, "no eventfd");
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, STACK_BYTES);
+	rc = pthread_create(&w->thread, &attr, work, w);
+	pthread_attr_destroy(&attr);
+	if (rc != 0)
+		return err_set(err, WEIR_ENOMEM, "no thread can be started");
+	w->runs = true;
+	return 0;
+}
+
+static void
+stop_worker(struct http_worker *w)
+{
+	if (w->runs) {
+		atomic_store(&w->stopping, true);
+		wake(w);
+		pthread_join(w->thread, NULL);
+	}
+	if (w->daemon != NULL)
+		MHD_stop_daemon(w->daemon);
+	os_close(w->wake_fd);
+}
+
+static void
+engine_free(struct http_engine *e)
+{
+	for (size_t i = 0; i < e->nworkers; i++)
+		stop_worker(&e->worker[i]);
+	wipe(e->key);
+	wipe(e->cert);
+	mem_free(e);
+}
+
 int
 http_engine_start(struct http_engine **out, struct http *h, bool tls,
 		  struct weir_err *err)
 {
-	struct http_engine *e = mem_new(sizeof(*e));
-	char why[200] = "";
+	struct http_engine *e =
+		mem_new(sizeof(*e) + h->threads * sizeof(e->worker[0]));
 	int rc = 0;
 
 	if (e == NULL)
 		return err_nomem(err);
 	e->http = h;
+	e->nworkers = h->threads;
+	for (size_t i = 0; i < e->nworkers; i++)
+		e->worker[i].wake_fd = -1;
 	if (tls)
 		rc = read_pem(&e->cert, h->cert_path, "tls_cert", err);
 	if (rc == 0 && tls)
 		rc = read_pem(&e->key, h->key_path, "tls_key", err);
+	for (size_t i = 0; rc == 0 && i < e->nworkers; i++)
+		rc = start_worker(&e->worker[i], e, err);
 	if (rc != 0) {
 		engine_free(e);
 		return rc;
-	}
-	said = why;
-	said_room = sizeof(why);
-	e->daemon = start(e);
-	said = NULL;
-	if (e->daemon == NULL) {
-		engine_free(e);
-		if (!tls)
-			return err_set(err, WEIR_ENOMEM,
-				       "the HTTP server's threads can't be "
-				       "started: %s",
-				       why[0] != '\0' ? why
-						      : "no reason given");
-		return err_set(err, WEIR_EINPUT,
-			       "certificate %s with key %s can't be used: %s",
-			       h->cert_path, h->key_path,
-			       why[0] != '\0' ? why : "they don't fit");
 	}
 	pthread_mutex_lock(&h->lock);
 	e->next = h->engines;
@@ -177,18 +328,10 @@ http_engine_stop(struct http_engine *e)
 	struct http *h = e->http;
 	struct http_engine **at;
 
-	MHD_stop_daemon(e->daemon);
 	pthread_mutex_lock(&h->lock);
 	for (at = &h->engines; *at != e; at = &(*at)->next)
 		;
 	*at = e->next;
 	pthread_mutex_unlock(&h->lock);
 	engine_free(e);
-}
-
-bool
-http_engine_add(struct http_engine *e, struct http_conn *c,
-		const struct sockaddr *from, socklen_t n)
-{
-	return MHD_add_connection(e->daemon, c->fd, from, n) == MHD_YES;
 }

@@ -8,7 +8,10 @@
  *    engine gives it up, and its descriptor is closed after that: under lock a
  *    listed descriptor is its own.
  * 2. One that is too slow is shut down; its engine then ends it.
- * 3. A head that begins to come shows only in the kernel's count of bytes:
+ * 3. libmicrohttpd may miss that a client has said its last: it reads until
+ * less comes than it asked for, and waits for an edge that was there before. So
+ *    we look.
+ * 4. A head that begins to come shows only in the kernel's count of bytes:
  *    libmicrohttpd tells of a request when its first line is whole.
  */
 #include "server/http_int.h"
@@ -111,6 +114,7 @@ enter(struct http *h, struct http_conn *c)
 	link_conn(h, c);
 	h->nconns++;
 	atomic_fetch_add(&c->engine->connections, 1);
+	atomic_fetch_add(&c->worker->connections, 1);
 	return 0;
 }
 
@@ -127,6 +131,7 @@ leave(struct http *h, struct http_conn *c)
 		h->by_fd[c->fd] = NULL;
 	h->nconns--;
 	atomic_fetch_sub(&c->engine->connections, 1);
+	atomic_fetch_sub(&c->worker->connections, 1);
 	pthread_cond_broadcast(&h->gone);
 }
 
@@ -259,6 +264,16 @@ read_info(struct http_conn *c, struct tcp_info *info)
 	       os()->getsockopt(c->fd, IPPROTO, TCP_INFO, info, &n) == 0;
 }
 
+/* It will send no more; a request it has not sent whole never comes. */
+static bool
+said_its_last(struct http_conn *c, int64_t now)
+{
+	struct pollfd one = {.fd = c->fd, .events = POLLRDHUP};
+
+	return now - atomic_load(&c->since) > QUIET_US &&
+	       os()->poll(&one, 1, 0) == 1 && (one.revents & POLLRDHUP) != 0;
+}
+
 static void
 look_at_idle(struct http *h, struct http_conn *c, int64_t now)
 {
@@ -340,7 +355,13 @@ look_at_answer(struct http *h, struct http_conn *c, int64_t now)
 static void
 look_at(struct http *h, struct http_conn *c, int64_t now)
 {
-	switch (atomic_load(&c->step)) {
+	int step = atomic_load(&c->step);
+
+	if (step <= HTTP_BODY && said_its_last(c, now)) {
+		os()->shutdown(c->fd, SHUT_RDWR);
+		return;
+	}
+	switch (step) {
 	case HTTP_IDLE:
 		look_at_idle(h, c, now);
 		break;
@@ -449,8 +470,7 @@ conn_new(struct http *h, int fd, bool local, const union address *from)
 }
 
 static void
-hand_on(struct http *h, struct http_conn *c, const union address *from,
-	socklen_t n)
+hand_on(struct http *h, struct http_conn *c)
 {
 	struct http_conn *stale = NULL;
 	bool ok;
@@ -463,6 +483,7 @@ hand_on(struct http *h, struct http_conn *c, const union address *from,
 		leave(h, stale);
 	}
 	c->engine = h->secure != NULL && !c->local ? h->secure : h->plain;
+	c->worker = http_engine_choose(c->engine);
 	ok = has_room(h, c) && enter(h, c) == 0;
 	pthread_mutex_unlock(&h->lock);
 	if (stale != NULL)
@@ -474,8 +495,14 @@ hand_on(struct http *h, struct http_conn *c, const union address *from,
 		return;
 	}
 	atomic_fetch_add(&h->counts.accepted, 1);
-	if (http_engine_add(c->engine, c, &from->any, n))
-		return;
+	http_engine_add(c);
+}
+
+void
+http_front_drop(struct http_conn *c)
+{
+	struct http *h = c->http;
+
 	pthread_mutex_lock(&h->lock);
 	leave(h, c);
 	pthread_mutex_unlock(&h->lock);
@@ -504,7 +531,7 @@ accept_some(struct http *h, int listening, bool local)
 				conn_free(c);
 			continue;
 		}
-		hand_on(h, c, &from, n);
+		hand_on(h, c);
 	}
 	return true;
 }

@@ -65,22 +65,44 @@ void http_count_answer(struct http_count *c, const char *method,
 
 /* ---- engines ------------------------------------------------------------- */
 
-/* A daemon of libmicrohttpd with its threads. */
+/*
+ * A thread with a daemon of libmicrohttpd of its own, which it runs by hand: so
+ * the answers of one group commit cost one wake-up, not one each.
+ */
+struct http_worker {
+	struct http_engine *engine;
+	struct MHD_Daemon *daemon;
+	pthread_t thread;
+	bool runs;
+	int poll_fd, wake_fd; /* the daemon's epoll; an eventfd */
+	/* Pushed by any thread, taken by its own. */
+	_Atomic(struct http_conn *) woken, fresh;
+	_Atomic bool asleep, stopping;
+	_Atomic uint64_t connections;
+};
+
+/* Workers with one certificate, or with none. */
 struct http_engine {
 	struct http_engine *next;
 	struct http *http;
-	struct MHD_Daemon *daemon;
 	char *cert, *key; /* PEM, or NULL */
 	bool retired;	  /* takes no more connections */
 	_Atomic uint64_t connections;
+	size_t nworkers;
+	struct http_worker worker[];
 };
 int http_engine_start(struct http_engine **out, struct http *h, bool tls,
 		      struct weir_err *err);
 /* No connection of it is suspended. */
 void http_engine_stop(struct http_engine *e);
-/* Takes fd over: false after a failure, fd is closed then. */
-bool http_engine_add(struct http_engine *e, struct http_conn *c,
-		     const struct sockaddr *from, socklen_t n);
+/* The worker with the fewest connections. */
+struct http_worker *http_engine_choose(struct http_engine *e);
+/* Its worker takes a listed connection over. */
+void http_engine_add(struct http_conn *c);
+/* Its worker resumes it. */
+void http_engine_resume(struct http_conn *c);
+/* A connection that libmicrohttpd did not take: its descriptor is closed. */
+void http_front_drop(struct http_conn *c);
 
 /* ---- connections --------------------------------------------------------- */
 
@@ -103,6 +125,8 @@ enum http_wait {
 struct http_conn {
 	struct http *http;
 	struct http_engine *engine;
+	struct http_worker *worker;
+	struct http_conn *pushed;	 /* the next one of woken or fresh */
 	struct http_conn *next, *before; /* all connections */
 	struct http_conn *same;		 /* of the same bucket */
 	int fd;

@@ -40,7 +40,7 @@ void
 http_conn_wake(struct http_conn *c)
 {
 	if (atomic_exchange(&c->wait, HTTP_READY) == HTTP_SUSPENDED)
-		MHD_resume_connection(c->mhd);
+		http_engine_resume(c);
 }
 
 void
