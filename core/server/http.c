@@ -5,7 +5,7 @@
  */
 #include "server/http_int.h"
 
-#include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -327,12 +327,19 @@ end_connections(struct http *h)
 void
 http_free(struct http *h)
 {
+	struct http_engine *e, *next;
+
 	if (h == NULL)
 		return;
 	http_front_stop(h);
 	end_connections(h);
-	while (h->engines != NULL)
-		http_engine_stop(h->engines);
+	while (atomic_load(&h->waking) > 0)
+		sched_yield();
+	for (e = atomic_load(&h->engines); e != NULL; e = next) {
+		next = e->next;
+		http_engine_stop(e);
+		mem_free(e);
+	}
 	pthread_mutex_destroy(&h->lock);
 	pthread_mutex_destroy(&h->counts.lock);
 	pthread_cond_destroy(&h->gone);

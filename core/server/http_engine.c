@@ -13,6 +13,7 @@
 #include "base/diag.h"
 #include "base/err.h"
 #include "base/os.h"
+#include "store/store.h"
 
 #define STACK_BYTES (1u << 20)
 /* All that one connection may need for a request's head, and the room its body
@@ -117,6 +118,7 @@ start_daemon(struct http_engine *e)
 
 /* ---- a worker's thread --------------------------------------------------- */
 
+/* Harmless for one that was stopped: it is not asleep. */
 static void
 wake(struct http_worker *w)
 {
@@ -136,13 +138,28 @@ push(_Atomic(struct http_conn *) *list, struct http_conn *c)
 	while (!atomic_compare_exchange_weak(list, &first, c));
 }
 
+static void
+wake_woken(struct http_engine *e)
+{
+	for (size_t i = 0; i < e->nworkers; i++)
+		if (atomic_load(&e->worker[i].woken) != NULL)
+			wake(&e->worker[i]);
+}
+
 void
 http_engine_resume(struct http_conn *c)
 {
 	struct http_worker *w = c->worker;
 
+	struct http *h = c->http;
+
+	atomic_fetch_add(&h->waking, 1);
 	push(&w->woken, c); /* and it may be gone */
-	wake(w);
+	if (!store_answers_follow())
+		for (struct http_engine *e = atomic_load(&h->engines);
+		     e != NULL; e = e->next)
+			wake_woken(e);
+	atomic_fetch_sub(&h->waking, 1);
 }
 
 void
@@ -278,16 +295,20 @@ stop_worker(struct http_worker *w)
 	if (w->daemon != NULL)
 		MHD_stop_daemon(w->daemon);
 	os_close(w->wake_fd);
+	w->runs = false;
+	w->daemon = NULL;
+	w->wake_fd = -1;
 }
 
-static void
-engine_free(struct http_engine *e)
+void
+http_engine_stop(struct http_engine *e)
 {
 	for (size_t i = 0; i < e->nworkers; i++)
 		stop_worker(&e->worker[i]);
 	wipe(e->key);
 	wipe(e->cert);
-	mem_free(e);
+	e->key = e->cert = NULL;
+	e->stopped = true;
 }
 
 int
@@ -311,27 +332,12 @@ http_engine_start(struct http_engine **out, struct http *h, bool tls,
 	for (size_t i = 0; rc == 0 && i < e->nworkers; i++)
 		rc = start_worker(&e->worker[i], e, err);
 	if (rc != 0) {
-		engine_free(e);
+		http_engine_stop(e);
+		mem_free(e);
 		return rc;
 	}
-	pthread_mutex_lock(&h->lock);
-	e->next = h->engines;
-	h->engines = e;
-	pthread_mutex_unlock(&h->lock);
+	e->next = atomic_load(&h->engines);
+	atomic_store(&h->engines, e);
 	*out = e;
 	return 0;
-}
-
-void
-http_engine_stop(struct http_engine *e)
-{
-	struct http *h = e->http;
-	struct http_engine **at;
-
-	pthread_mutex_lock(&h->lock);
-	for (at = &h->engines; *at != e; at = &(*at)->next)
-		;
-	*at = e->next;
-	pthread_mutex_unlock(&h->lock);
-	engine_free(e);
 }

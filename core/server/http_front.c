@@ -405,17 +405,18 @@ look_at_all(struct http *h)
 static void
 end_retired(struct http *h)
 {
-	struct http_engine *e;
+	struct http_engine *e = atomic_load(&h->engines);
 
-	do {
+	for (; e != NULL; e = e->next) {
+		bool ends;
+
 		pthread_mutex_lock(&h->lock);
-		for (e = h->engines; e != NULL; e = e->next)
-			if (e->retired && atomic_load(&e->connections) == 0)
-				break;
+		ends = e->retired && !e->stopped &&
+		       atomic_load(&e->connections) == 0;
 		pthread_mutex_unlock(&h->lock);
-		if (e != NULL)
+		if (ends)
 			http_engine_stop(e);
-	} while (e != NULL);
+	}
 }
 
 /* ---- accepting ----------------------------------------------------------- */

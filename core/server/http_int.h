@@ -81,12 +81,14 @@ struct http_worker {
 	_Atomic uint64_t connections;
 };
 
-/* Workers with one certificate, or with none. */
+/* Workers with one certificate, or with none. It stays, stopped, until the
+ * server's end: those who wake workers go through all. */
 struct http_engine {
 	struct http_engine *next;
 	struct http *http;
-	char *cert, *key; /* PEM, or NULL */
-	bool retired;	  /* takes no more connections */
+	char *cert, *key;     /* PEM, or NULL */
+	_Atomic bool retired; /* takes no more connections */
+	bool stopped;
 	_Atomic uint64_t connections;
 	size_t nworkers;
 	struct http_worker worker[];
@@ -212,6 +214,8 @@ struct http {
 	pthread_t front;
 	bool front_runs;
 	_Atomic bool draining, stopping;
+	_Atomic(struct http_engine *) engines; /* all; only added to */
+	_Atomic unsigned waking; /* threads in http_engine_resume */
 
 	pthread_mutex_t lock; /* guards what follows */
 	pthread_cond_t gone;  /* a connection ended */
@@ -219,7 +223,6 @@ struct http {
 	size_t nfds;
 	uint64_t nconns;
 	struct http_engine *plain, *secure; /* for new connections */
-	struct http_engine *engines;	    /* all */
 };
 
 #endif

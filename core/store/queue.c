@@ -160,6 +160,22 @@ call_back(struct queue *q, struct submitted *b)
 	give_back(q, b);
 }
 
+/* Of a thread that answers: the same fn is called right behind this one. */
+static _Thread_local bool follows;
+
+bool
+store_answers_follow(void)
+{
+	return follows;
+}
+
+static bool
+same_fn(const struct request *a, const struct request *b)
+{
+	return ((const struct submitted *)(const void *)a)->answer.fn ==
+	       ((const struct submitted *)(const void *)b)->answer.fn;
+}
+
 /* Callers first: they are waited for. */
 static void
 answer_all(struct queue *q, struct request *list)
@@ -183,6 +199,7 @@ answer_all(struct queue *q, struct request *list)
 		wake(q, turn);
 	for (struct request *r = later; r != NULL; r = next) {
 		next = r->next;
+		follows = next != NULL && same_fn(r, next);
 		call_back(q, (struct submitted *)(void *)r);
 	}
 }

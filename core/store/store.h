@@ -164,6 +164,10 @@ uint64_t store_token_writes(struct store *s, uint64_t token);
  * under way. Any thread. */
 int store_probe(struct store *s, struct weir_err *err);
 
+/* In fn: the same fn is called right after it, in this thread, so that what
+ * wakes somebody may be done by the last one alone. */
+bool store_answers_follow(void);
+
 /* ---- heads -------------------------------------------------------------- */
 
 struct head {

@@ -7,6 +7,7 @@ EXTRA_DIST += \
 	tests/system/test_diag.py \
 	tests/system/test_embed.py \
 	tests/system/test_format.py \
+	tests/system/test_http.py \
 	tests/system/test_import.py \
 	tests/system/test_mirrors.py \
 	tests/system/test_quickstart.py \
@@ -15,3 +16,10 @@ EXTRA_DIST += \
 	tests/system/test_stream.py \
 	tests/system/test_supervisor.py \
 	tests/system/test_text.py
+
+# Serves a store over HTTP alone: for test_http.py and tests/bench/http.py.
+check_PROGRAMS += tests/system/http_server
+tests_system_http_server_CPPFLAGS = $(CORE_CPPFLAGS)
+tests_system_http_server_LDADD = core/libserver.la core/libcore.la \
+	$(SERVER_LIBS) $(CORE_LIBS)
+tests_system_http_server_SOURCES = tests/system/http_server.c
