@@ -5,7 +5,8 @@ BENCHES = \
 	tests/bench/append \
 	tests/bench/latency \
 	tests/bench/growth \
-	tests/bench/read
+	tests/bench/read \
+	tests/bench/text
 EXTRA_PROGRAMS += $(BENCHES)
 CLEANFILES += $(BENCHES)
 
@@ -49,6 +50,14 @@ tests_bench_read_CPPFLAGS = $(CORE_CPPFLAGS)
 tests_bench_read_LDADD = core/libcore.la $(CORE_LIBS)
 tests_bench_read_SOURCES = \
 	tests/bench/read.c \
+	tests/bench/bench.c \
+	tests/bench/bench.h
+
+tests_bench_text_CPPFLAGS = $(CORE_CPPFLAGS) $(UV_CFLAGS)
+tests_bench_text_LDADD = core/libserver.la $(SERVER_LIBS) core/libcore.la \
+	$(CORE_LIBS)
+tests_bench_text_SOURCES = \
+	tests/bench/text.c \
 	tests/bench/bench.c \
 	tests/bench/bench.h
 
