@@ -46,6 +46,7 @@ core_libcli_la_SOURCES = \
 	core/cli/remote.c \
 	core/cli/remote.h \
 	core/cli/server.c \
+	core/cli/schema.c \
 	core/cli/settings.c \
 	core/cli/sink.c \
 	core/cli/sink.h \

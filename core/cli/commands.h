@@ -15,6 +15,7 @@ extern const struct cli_command export_commands[];
 extern const struct cli_command import_commands[];
 extern const struct cli_command plugin_commands[];
 extern const struct cli_command reindex_commands[];
+extern const struct cli_command schema_commands[];
 extern const struct cli_command server_commands[];
 extern const struct cli_command settings_commands[];
 extern const struct cli_command sink_commands[];

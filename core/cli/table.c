@@ -8,15 +8,17 @@
 #include <string.h>
 
 static const struct cli_command *const tables[] = {
-	aggregate_commands, plugin_commands, sink_commands,    import_commands,
-	export_commands,    tail_commands,   check_commands,   reindex_commands,
-	settings_commands,  server_commands, destroy_commands, basics_commands,
-	complete_commands,
+	aggregate_commands, schema_commands,   plugin_commands,
+	sink_commands,	    import_commands,   export_commands,
+	tail_commands,	    check_commands,    reindex_commands,
+	settings_commands,  server_commands,   destroy_commands,
+	basics_commands,    complete_commands,
 };
 #define NTABLES (sizeof(tables) / sizeof(tables[0]))
 
 static const struct table_family families[] = {
 	{"aggregate", "append to aggregates, read and verify them"},
+	{"schema", "declare aggregate types, their events and fields"},
 	{"plugin", "configure a sink from a plugin; map columns"},
 	{"sink", "look after configured sinks"},
 	{NULL, NULL},
