@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <string.h>
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/json.h"
 #include "base/os.h"
@@ -18,6 +19,7 @@
 #define DISK_LEAST (32u << 20)
 /* So many records behind, the index is in trouble. */
 #define LAG_MOST 10000000u
+#define HANGS_US 2000000 /* a commit that takes longer */
 
 static const char openapi[] = {
 #include "server/openapi.inc"
@@ -50,20 +52,22 @@ put_check(struct buf *out, const char *name, const struct weir_err *err)
 }
 
 /* It waits for the commit that is under way, so a disk that hangs may hold one
- * caller only. */
+ * caller only; the others look how long that one waits. */
 static bool
 check_store(struct api *a, struct buf *out)
 {
+	int64_t now = clock_monotonic(), since = 0;
 	struct weir_err err = {0};
-	bool busy = atomic_exchange(&a->probing, true);
 
-	if (busy) {
-		err_set(&err, WEIR_EUNREACH, "waits for its disk");
-		return put_check(out, "store", &err);
+	if (atomic_compare_exchange_strong(&a->probing, &since, now)) {
+		if (store_probe(a->store, &err) == WEIR_EUSAGE)
+			err.code = 0; /* only read */
+		atomic_store(&a->probing, 0);
+	} else if (now - since > HANGS_US) {
+		err_set(&err, WEIR_EUNREACH,
+			"waits for its disk since %" PRId64 " seconds",
+			(now - since) / 1000000);
 	}
-	if (store_probe(a->store, &err) == WEIR_EUSAGE)
-		err.code = 0; /* only read */
-	atomic_store(&a->probing, false);
 	return put_check(out, "store", &err);
 }
 

@@ -70,7 +70,7 @@ struct api {
 	int64_t started; /* monotonic */
 	_Atomic size_t held;	 /* bytes of bodies */
 	_Atomic int imports;	 /* under way */
-	_Atomic bool probing;
+	_Atomic int64_t probing; /* since (monotonic), or 0 */
 	_Atomic uint64_t results[API_RESULTS];
 	pthread_mutex_t folding; /* guards folds */
 	struct fold_cache *folds;

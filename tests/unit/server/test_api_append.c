@@ -5,6 +5,7 @@
 #include "../store/gate.h"
 
 #include <errno.h>
+#include <pthread.h>
 
 #include "server/api_int.h"
 
@@ -380,6 +381,81 @@ tear_down_gate(void **state)
 	return 0;
 }
 
+/* ---- many at once -------------------------------------------------------- */
+
+#define THREADS 4
+#define ROUNDS	60
+
+struct worker {
+	struct api_test *t;
+	pthread_t thread;
+	const char *fault;
+};
+
+/* NULL, or what is wrong. */
+static const char *
+quick(struct api_test *t, const char *method, const char *target,
+      const char *body, int wanted)
+{
+	struct api_request r = {
+		.method = method,
+		.target = str_of(target),
+		.caller = {.local = true, .group = STR("g"), .user = STR("u")}};
+	struct api_call *c = NULL;
+	int status;
+
+	if (api_begin(&c, t->api, &r) != 0)
+		return "no memory";
+	api_body(c, body, strlen(body));
+	if (!api_answered(c))
+		api_run(c, NULL, NULL);
+	status = api_answer(c)->status;
+	api_end(c);
+	return status == wanted ? NULL : target;
+}
+
+static void *
+work(void *cookie)
+{
+	struct worker *w = cookie;
+
+	for (int i = 0; i < ROUNDS && w->fault == NULL; i++) {
+		w->fault = quick(w->t, "POST", "/v1/events", EVENT(""), 201);
+		if (w->fault == NULL)
+			w->fault = quick(w->t, "GET", "/v1/aggregates/order/o1",
+					 "", 200);
+		if (w->fault == NULL)
+			w->fault =
+				quick(w->t, "GET",
+				      "/v1/events?limit=3&type=order", "", 200);
+		if (w->fault == NULL)
+			w->fault = quick(w->t, "GET", "/readyz", "", 200);
+	}
+	return NULL;
+}
+
+static void
+test_threads(void **state)
+{
+	struct worker w[THREADS] = {{.t = *state}};
+	struct api_test *t = *state;
+	struct head head;
+
+	for (int i = 0; i < THREADS; i++) {
+		w[i].t = t;
+		assert_int_equal(
+			pthread_create(&w[i].thread, NULL, work, &w[i]), 0);
+	}
+	for (int i = 0; i < THREADS; i++)
+		pthread_join(w[i].thread, NULL);
+	for (int i = 0; i < THREADS; i++)
+		if (w[i].fault != NULL)
+			fail_msg("%s", w[i].fault);
+	assert_int_equal(store_head(t->s, &head, STR("order"), STR("o1"), NULL),
+			 0);
+	assert_int_equal(head.version, THREADS * ROUNDS);
+}
+
 #define WITH_API(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 #define WITH_GATE(test)                                                        \
 	cmocka_unit_test_setup_teardown(test, set_up_gate, tear_down_gate)
@@ -393,7 +469,8 @@ append_tests(void)
 		WITH_API(test_content_type), WITH_API(test_too_long),
 		WITH_API(test_expected),     WITH_API(test_keys),
 		WITH_API(test_traceparent),  WITH_API(test_keys_of_others),
-		WITH_GATE(test_failed_sync), WITH_GATE(test_full_disk),
+		WITH_API(test_threads),	     WITH_GATE(test_failed_sync),
+		WITH_GATE(test_full_disk),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -84,7 +84,7 @@ test_many(void **state)
 	struct api_test *t = *state;
 	const struct said *a;
 	struct buf b;
-	char line[60];
+	char line[100];
 
 	buf_init(&b, 1 << 22);
 	for (int i = 0; i < 2500; i++)

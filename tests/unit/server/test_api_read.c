@@ -58,7 +58,7 @@ add_run(struct api_test *t, const char *type, const char *const *ids,
 static void
 add_many(struct api_test *t, size_t n)
 {
-	char id[100][20];
+	char id[100][24];
 	const char *ids[100];
 
 	for (size_t i = 0; i < n; i++) {
