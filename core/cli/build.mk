@@ -47,6 +47,8 @@ core_libcli_la_SOURCES = \
 	core/cli/remote.h \
 	core/cli/server.c \
 	core/cli/schema.c \
+	core/cli/schemaview.c \
+	core/cli/schemaview.h \
 	core/cli/settings.c \
 	core/cli/sink.c \
 	core/cli/sink.h \

@@ -9,201 +9,13 @@
 #include "base/str.h"
 #include "cli/call.h"
 #include "cli/commands.h"
+#include "cli/schemaview.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#define BODY_MAX   (4u << 20)
-#define TRIES	   20
-#define LIST_CELLS 6
-#define SHOW_CELLS 4
-
-/* ---- cells --------------------------------------------------------------- */
-
-/* Rows of texts that are freed together. */
-struct grid {
-	const char **cell;
-	size_t n, cap;
-};
-
-static void
-grid_add(struct grid *g, const char *text)
-{
-	if (g->n == g->cap) {
-		size_t cap = g->cap == 0 ? 64 : 2 * g->cap;
-		const char **more = must_mem(cap * sizeof(*more));
-		if (g->n > 0)
-			memcpy(more, g->cell, g->n * sizeof(*more));
-		mem_free(g->cell);
-		g->cell = more;
-		g->cap = cap;
-	}
-	g->cell[g->n++] = must_dup(text);
-}
-
-static void
-grid_add_str(struct grid *g, struct weir_str s)
-{
-	char shown[160];
-
-	grid_add(g, str_show(shown, sizeof(shown), s));
-}
-
-static void
-grid_free(struct grid *g)
-{
-	for (size_t i = 0; i < g->n; i++)
-		mem_free((void *)(uintptr_t)g->cell[i]);
-	mem_free(g->cell);
-}
-
-/* ---- what is shown ------------------------------------------------------- */
-
-static struct weir_str
-member(struct weir_str object, const char *name)
-{
-	struct weir_str value = {"null", 4};
-
-	(void)json_get(object, name, &value);
-	return value;
-}
-
-/* A string without its quotes, anything else as it stands; the caller clears
- * room. */
-static struct weir_str
-plain(struct buf *room, struct weir_str value)
-{
-	buf_clear(room);
-	if (json_kind(value) == WEIR_STRING)
-		json_decode_buf(room, value);
-	else if (json_kind(value) == WEIR_NULL)
-		buf_putc(room, '-');
-	else
-		buf_add_str(room, value);
-	return buf_str(room);
-}
-
-/* The names of an object, or the values of an array, with commas. */
-static void
-put_names(struct buf *out, struct weir_str container, const char *none)
-{
-	struct weir_str key, value;
-	struct json_iter it;
-	size_t n = 0;
-
-	json_iter_init(&it, container);
-	while (json_iter_next(&it, &key, &value)) {
-		if (n++ > 0)
-			buf_puts(out, ", ");
-		json_decode_buf(out, it.object ? key : value);
-	}
-	if (n == 0)
-		buf_puts(out, none);
-}
-
-static void
-list_row(struct grid *g, struct buf *room, struct weir_str schema)
-{
-	grid_add_str(g, plain(room, member(schema, "aggregate")));
-	buf_clear(room);
-	put_names(room, member(schema, "events"), "-");
-	grid_add_str(g, buf_str(room));
-	grid_add(g, str_is(member(schema, "locked"), "true") ? "yes" : "no");
-	buf_clear(room);
-	put_names(room, member(schema, "field_locks"), "-");
-	grid_add_str(g, buf_str(room));
-	grid_add_str(g, plain(room, member(schema, "snapshot_threshold")));
-	grid_add_str(g, plain(room, member(schema, "version")));
-}
-
-static void
-print_list(struct cli *c, struct weir_str all)
-{
-	static const char *const header[LIST_CELLS] = {
-		"AGGREGATE",	 "EVENTS",    "LOCKED",
-		"LOCKED FIELDS", "THRESHOLD", "VERSION"};
-	struct weir_str key, schema;
-	struct grid g = {0};
-	struct json_iter it;
-	struct buf room;
-
-	buf_init(&room, CLI_TEXT_MAX);
-	for (size_t i = 0; i < LIST_CELLS; i++)
-		grid_add(&g, header[i]);
-	json_iter_init(&it, all);
-	while (json_iter_next(&it, &key, &schema))
-		list_row(&g, &room, schema);
-	if (g.n > LIST_CELLS)
-		out_table(c, g.cell, LIST_CELLS, g.n / LIST_CELLS, 0x30);
-	else
-		cli_note(c, "no aggregate is declared; `weir schema create` "
-			    "declares one");
-	buf_fini(&room);
-	grid_free(&g);
-}
-
-static void
-show_event(struct grid *g, struct buf *room, struct weir_str name,
-	   struct weir_str event)
-{
-	struct weir_str key, field;
-	struct json_iter it;
-	size_t n = 0;
-
-	json_iter_init(&it, member(event, "fields"));
-	while (json_iter_next(&it, &key, &field)) {
-		grid_add_str(g, plain(room, name));
-		grid_add_str(g, plain(room, key));
-		grid_add_str(g, plain(room, member(field, "type")));
-		grid_add(g, str_is(member(field, "required"), "true") ? "yes"
-								      : "no");
-		n++;
-	}
-	if (n > 0)
-		return;
-	grid_add_str(g, plain(room, name));
-	grid_add(g, "any");
-	grid_add(g, "-");
-	grid_add(g, "-");
-}
-
-static void
-print_schema(struct cli *c, struct weir_str schema)
-{
-	static const char *const header[SHOW_CELLS] = {"EVENT", "FIELD", "TYPE",
-						       "REQUIRED"};
-	struct weir_str key, event;
-	struct grid g = {0};
-	struct json_iter it;
-	struct buf room, locks;
-	char name[160], shown[400];
-
-	buf_init(&room, CLI_TEXT_MAX);
-	buf_init(&locks, CLI_TEXT_MAX);
-	put_names(&locks, member(schema, "field_locks"), "none");
-	str_show(name, sizeof(name), plain(&room, member(schema, "aggregate")));
-	buf_printf(&c->out, "%s  version %s", name,
-		   buf_cstr((plain(&room, member(schema, "version")), &room)));
-	if (str_is(member(schema, "locked"), "true"))
-		buf_puts(&c->out, "  locked");
-	buf_printf(&c->out, "  locked fields: %s",
-		   str_show(shown, sizeof(shown), buf_str(&locks)));
-	if (json_kind(member(schema, "snapshot_threshold")) == WEIR_NUMBER)
-		buf_printf(&c->out, "  snapshot threshold: %s",
-			   buf_cstr((plain(&room, member(schema,
-							 "snapshot_threshold")),
-				     &room)));
-	buf_puts(&c->out, "\n\n");
-	for (size_t i = 0; i < SHOW_CELLS; i++)
-		grid_add(&g, header[i]);
-	json_iter_init(&it, member(schema, "events"));
-	while (json_iter_next(&it, &key, &event))
-		show_event(&g, &room, key, event);
-	out_table(c, g.cell, SHOW_CELLS, g.n / SHOW_CELLS, 0);
-	buf_fini(&locks);
-	buf_fini(&room);
-	grid_free(&g);
-}
+#define BODY_MAX (4u << 20)
+#define TRIES	 20
 
 /* ---- asking -------------------------------------------------------------- */
 
@@ -234,7 +46,7 @@ send_change(struct cli *c, const char *method, const char *target,
 	if (rc == 0 && c->json)
 		rc = out_json(c, schema, err);
 	else if (rc == 0)
-		print_schema(c, schema);
+		schemaview_one(c, schema);
 	call_free(&a);
 	return rc;
 }
@@ -372,7 +184,7 @@ run_list(struct cli *c, struct weir_err *err)
 	if (rc == 0 && c->json)
 		rc = out_json(c, all, err);
 	else if (rc == 0)
-		print_list(c, all);
+		schemaview_list(c, all);
 	call_free(&a);
 	return rc;
 }
@@ -392,38 +204,6 @@ run_show(struct cli *c, struct weir_err *err)
 }
 
 /* ---- history ------------------------------------------------------------- */
-
-static void
-print_history(struct cli *c, struct weir_str all)
-{
-	static const char *const names[] = {"version", "event_type"};
-	struct weir_str key, record, meta, by;
-	struct json_iter it;
-	struct buf room;
-
-	buf_init(&room, CLI_TEXT_MAX);
-	json_iter_init(&it, all);
-	while (json_iter_next(&it, &key, &record)) {
-		meta = member(record, "metadata");
-		for (size_t i = 0; i < 2; i++)
-			buf_printf(&c->out, "%s  ",
-				   buf_cstr((plain(&room,
-						   member(record, names[i])),
-					     &room)));
-		buf_printf(&c->out, "%s  ",
-			   buf_cstr((plain(&room, member(meta, "committed_at")),
-				     &room)));
-		by = member(meta, "issued_by");
-		if (json_kind(by) == WEIR_OBJECT)
-			plain(&room, member(by, "user"));
-		else
-			plain(&room, by);
-		buf_printf(&c->out, "%s\n", buf_cstr(&room));
-		json_put_compact(&c->out, member(record, "payload"));
-		buf_putc(&c->out, '\n');
-	}
-	buf_fini(&room);
-}
 
 /* Page by page. */
 static int
@@ -448,7 +228,7 @@ run_history(struct cli *c, struct weir_err *err)
 			rc = json_check(buf_str(&a.body), &all, "answer", err);
 		n = 0;
 		if (rc == 0 && !c->json)
-			print_history(c, all);
+			schemaview_history(c, all);
 		if (rc == 0)
 			json_iter_init(&it, all);
 		while (rc == 0 && json_iter_next(&it, &key, &value)) {
@@ -489,42 +269,13 @@ put_field(struct buf *body, const char *text, bool required,
 			  required ? "true" : "false");
 }
 
-/* A name given twice would not be JSON. */
-static int
-check_names(struct cli *c, struct weir_err *err)
-{
-	static const char *const options[] = {"field", "optional-field",
-					      "drop-field"};
-	struct grid g = {0};
-	const char *text;
-	int rc = 0;
-
-	for (size_t i = 0; i < 3; i++) {
-		size_t at = 0;
-		while ((text = cli_next(c, options[i], &at)) != NULL) {
-			const char *colon = i < 2 ? strrchr(text, ':') : NULL;
-			grid_add(&g, text);
-			if (colon != NULL)
-				*strrchr((char *)(uintptr_t)g.cell[g.n - 1],
-					 ':') = '\0';
-			for (size_t k = 0; k + 1 < g.n; k++)
-				if (strcmp(g.cell[k], g.cell[g.n - 1]) == 0)
-					rc = err_set(err, WEIR_EUSAGE,
-						     "field %s is given twice",
-						     g.cell[k]);
-		}
-	}
-	grid_free(&g);
-	return rc;
-}
-
 static int
 put_fields(struct cli *c, struct buf *body, const char *event,
 	   struct weir_err *err)
 {
 	const char *text, *comma = "";
 	size_t at = 0;
-	int rc = check_names(c, err);
+	int rc = 0;
 
 	buf_puts(body, ",\"events\":{");
 	json_put_string(body, str_of(event));
@@ -604,9 +355,9 @@ put_locks(struct cli *c, struct buf *body, struct weir_str schema, bool lock)
 	size_t at = 0;
 
 	buf_puts(body, "{\"version\":");
-	buf_add_str(body, member(schema, "version"));
+	buf_add_str(body, schemaview_member(schema, "version"));
 	buf_puts(body, ",\"field_locks\":[");
-	json_iter_init(&it, member(schema, "field_locks"));
+	json_iter_init(&it, schemaview_member(schema, "field_locks"));
 	while (json_iter_next(&it, &key, &value)) {
 		if (is_given(c, value))
 			continue;
@@ -733,7 +484,9 @@ run_restriction(struct cli *c, struct weir_err *err)
 	if (rc == 0 && c->json) {
 		rc = out_json(c, answer, err);
 	} else if (rc == 0) {
-		plain(&body, member(answer, "restriction"));
+		buf_clear(&body);
+		json_decode_buf(&body,
+				schemaview_member(answer, "restriction"));
 		buf_printf(&c->out, "%s\n", buf_cstr(&body));
 	}
 	buf_fini(&body);
