@@ -321,7 +321,7 @@ class Crowd:
             LD_PRELOAD=os.path.join(
                 run.BUILD, "tests", "crash", ".libs", "shim.so"),
             WEIR_CRASH_PAGE=self.page_path,
-            WEIR_CRASH_AT=str(r.randint(1, r.randint(1, 1500))),
+            WEIR_CRASH_AT=str(r.randint(1, r.randint(1, 500))),
             WEIR_CRASH_HOW=r.choice(("before", "part", "after")),
             ASAN_OPTIONS=asan + ":verify_asan_link_order=0",
         )
