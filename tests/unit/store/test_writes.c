@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #include "base/diag.h"
+#include "store/index.h"
+#include "store/writes.h"
 
 #define TOKENS	7
 #define LITTLE	(16u << 10)
@@ -227,6 +229,48 @@ test_changed_count(void **state)
 	store_close(s);
 }
 
+/* One that is well-formed and wrong is found by a check and goes with a
+ * reindex; one that would be added to twice is refused. */
+static void
+test_wrong_count(void **state)
+{
+	struct check_report report;
+	struct reindex_report done;
+	struct writes *w = writes_new();
+	struct index_meta m;
+	struct index *x;
+
+	(void)state;
+	struct store *s = open_indexing(dir, 0);
+	append_some(s, 400);
+	check_agrees(s);
+	x = index_new(dir, store_id(s));
+	store_close(s);
+	assert_int_equal(index_open(x, &m, true), 1);
+	writes_at(w, number(2))->count = 1;
+	index_unseal(x);
+	assert_ok(index_begin(x, &err), err);
+	assert_int_equal(index_add_writes(x, w, m.tail.next_sequence - 1, &err),
+			 WEIR_EDAMAGE);
+	assert_ok(index_add_writes(x, w, m.tail.next_sequence, &err), err);
+	assert_ok(index_commit(x, &m, &err), err);
+	index_seal(x);
+	index_free(x);
+	writes_free(w);
+	s = must_read(dir);
+	assert_int_equal(store_token_writes(s, number(2)), count[2] + 1);
+	assert_int_equal(store_check(s, &report, NULL, NULL, &err),
+			 WEIR_EDAMAGE);
+	assert_says(err, "token 2000006");
+	assert_says(err, "weir reindex");
+	store_close(s);
+	s = open_indexing(dir, STORE_REINDEX);
+	assert_ok(store_reindex(s, &done, false, NULL, NULL, &err), err);
+	counts_agree(s);
+	check_agrees(s);
+	store_close(s);
+}
+
 /* ---- the limit ----------------------------------------------------------- */
 
 static struct record_draft
@@ -361,6 +405,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_after_a_crash, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_changed_count, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_wrong_count, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_limit, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_limit_in_a_group, setup,
