@@ -57,7 +57,8 @@ core_libcli_la_SOURCES = \
 	core/cli/sink_supervise.c \
 	core/cli/table.c \
 	core/cli/table.h \
-	core/cli/tail.c
+	core/cli/tail.c \
+	core/cli/token.c
 bin_PROGRAMS += weir
 weir_CPPFLAGS = $(CORE_CPPFLAGS)
 weir_LDADD = core/libcli.la core/libserver.la core/libcore.la \

@@ -20,6 +20,7 @@ extern const struct cli_command server_commands[];
 extern const struct cli_command settings_commands[];
 extern const struct cli_command sink_commands[];
 extern const struct cli_command tail_commands[];
+extern const struct cli_command token_commands[];
 
 /* The command `plugin NAME` made from a plugin's option table; kept for the
  * process's life. */

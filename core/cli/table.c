@@ -12,7 +12,7 @@ static const struct cli_command *const tables[] = {
 	sink_commands,	    import_commands,   export_commands,
 	tail_commands,	    check_commands,    reindex_commands,
 	settings_commands,  server_commands,   destroy_commands,
-	basics_commands,    complete_commands,
+	token_commands,	    basics_commands,   complete_commands,
 };
 #define NTABLES (sizeof(tables) / sizeof(tables[0]))
 
@@ -21,6 +21,7 @@ static const struct table_family families[] = {
 	{"schema", "declare aggregate types, their events and fields"},
 	{"plugin", "configure a sink from a plugin; map columns"},
 	{"sink", "look after configured sinks"},
+	{"token", "say who may do what over the network"},
 	{NULL, NULL},
 };
 
