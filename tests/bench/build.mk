@@ -126,4 +126,21 @@ guard: all tests/bench/sinks tests/lib/notroot.la
 guard-renew: all tests/bench/sinks tests/lib/notroot.la
 	$(GUARD) --renew
 
+# POST /v1/events beside a bare libmicrohttpd, and what idle connections cost.
+EXTRA_PROGRAMS += tests/bench/http
+tests_bench_http_CPPFLAGS = $(MHD_CFLAGS)
+tests_bench_http_LDADD = $(MHD_LIBS)
+tests_bench_http_SOURCES = tests/bench/http.c
+CLEANFILES += tests/bench/http
+EXTRA_DIST += tests/bench/http.py tests/bench/idle.py
+HTTP_FLAGS =
+bench-http: all tests/bench/http tests/system/http_server
+	WEIR_BUILD='$(abs_top_builddir)' PYTHONDONTWRITEBYTECODE=1 \
+		$(PYTHON3) $(srcdir)/tests/bench/http.py $(HTTP_FLAGS)
+IDLE_FLAGS =
+bench-idle: all tests/system/http_server
+	WEIR_BUILD='$(abs_top_builddir)' PYTHONDONTWRITEBYTECODE=1 \
+		$(PYTHON3) $(srcdir)/tests/bench/idle.py $(IDLE_FLAGS)
+
+.PHONY: bench-http bench-idle
 .PHONY: bench bench-sinks bench-stream guard guard-renew

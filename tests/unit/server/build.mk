@@ -33,6 +33,12 @@ tests_unit_server_test_feed_LDADD = $(SERVER_TEST_LIBS)
 tests_unit_server_test_feed_SOURCES = tests/unit/server/test_feed.c \
 	$(STORE_TEST)
 
+check_PROGRAMS += tests/unit/server/test_http_head
+TESTS += tests/unit/server/test_http_head
+tests_unit_server_test_http_head_CPPFLAGS = $(SERVER_TEST_CPPFLAGS)
+tests_unit_server_test_http_head_LDADD = $(SERVER_TEST_LIBS)
+tests_unit_server_test_http_head_SOURCES = tests/unit/server/test_http_head.c
+
 check_PROGRAMS += tests/unit/server/test_api
 TESTS += tests/unit/server/test_api
 tests_unit_server_test_api_CPPFLAGS = $(SERVER_TEST_CPPFLAGS)
