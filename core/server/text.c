@@ -340,18 +340,44 @@ init_handles(struct text *t, struct weir_err *err)
 	return 0;
 }
 
+/* There is no encryption: others are let in on request only. */
 static int
-init_listener(struct text *t, int fd, struct weir_err *err)
+check_network(struct text *t, const struct config *config, struct weir_err *err)
+{
+	const char *insecure = config_get(config, "insecure_network");
+	struct sockaddr_storage own;
+	int n = sizeof(own);
+
+	memset(&own, 0, sizeof(own));
+	if (uv_tcp_getsockname(&t->listener, (struct sockaddr *)&own, &n) ==
+		    0 &&
+	    text_is_loopback(&own))
+		return 0;
+	if (insecure != NULL && strcmp(insecure, "yes") == 0)
+		return 0;
+	return err_set(err, WEIR_EDENIED,
+		       "text.host %s is not a loopback address, and the text "
+		       "protocol has no encryption: set another text.host, or "
+		       "insecure_network = yes",
+		       config_get(config, "text.host"));
+}
+
+static int
+init_listener(struct text *t, const struct text_options *o,
+	      struct weir_err *err)
 {
 	int rc = uv_tcp_init(t->loop, &t->listener);
 
 	if (rc != 0)
 		return failed("listen", rc, err);
 	t->handles++;
-	rc = uv_tcp_open(&t->listener, fd);
+	rc = uv_tcp_open(&t->listener, o->fd);
 	if (rc != 0)
 		return failed("listen", rc, err);
 	t->has_socket = true;
+	rc = check_network(t, o->config, err);
+	if (rc != 0)
+		return rc;
 	rc = uv_listen((uv_stream_t *)&t->listener, BACKLOG, on_connection);
 	return rc == 0 ? 0 : failed("listen", rc, err);
 }
@@ -379,7 +405,7 @@ text_start(struct text **out, const struct text_options *o,
 	if (rc == 0)
 		rc = init_handles(t, err);
 	if (rc == 0)
-		rc = init_listener(t, o->fd, err);
+		rc = init_listener(t, o, err);
 	if (rc != 0) {
 		if (!t->has_socket)
 			os_close(o->fd);

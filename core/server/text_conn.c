@@ -27,8 +27,8 @@
 /* ---- addresses
  * ----------------------------------------------------------------- */
 
-static bool
-is_loopback(const struct sockaddr_storage *a)
+bool
+text_is_loopback(const struct sockaddr_storage *a)
 {
 	const struct sockaddr_in *v4 = (const void *)a;
 	const struct sockaddr_in6 *v6 = (const void *)a;
@@ -46,7 +46,7 @@ key_of(struct address *out, const struct sockaddr_storage *a)
 	const struct sockaddr_in6 *v6 = (const void *)a;
 
 	memset(out, 0, sizeof(*out));
-	if (is_loopback(a))
+	if (text_is_loopback(a))
 		return;
 	if (a->ss_family == AF_INET) {
 		out->len = 4;

@@ -205,6 +205,8 @@ void text_left(struct text *t);
 
 /* ---- text_conn.c --------------------------------------------------------- */
 
+bool text_is_loopback(const struct sockaddr_storage *a);
+
 void text_accept(struct text *t);
 /* Sends bytes; what the kernel does not take now is copied. */
 void text_send(struct text_conn *c, const char *p, size_t n);

@@ -516,6 +516,17 @@ def test_limits(serve):
     assert server.counts()["refused_total"] == 1
 
 
+def test_open_address(serve, tmp_path):
+    server = serve()
+    assert server.close() == 0
+    p = run.run([SERVER, str(server.folder), "0.0.0.0"], check=1)
+    assert "no encryption" in p.stderr and "insecure_network" in p.stderr
+    with open(server.folder / "weir.conf", "w") as f:
+        f.write("insecure_network = yes\n")
+    p = run.run([SERVER, str(server.folder), "0.0.0.0"], input="", check=0)
+    assert int(p.stdout) > 0
+
+
 def test_drain(serve):
     server = serve()
     idle, follower = Client(server), Client(server, "col")

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Serves the text protocol of a store on a free port of 127.0.0.1, for tests:
+ * Serves the text protocol of a store on a free port, of 127.0.0.1 unless
+ * another address is given, for tests:
  *
- *   text_server DIR
+ *   text_server DIR [ADDRESS]
  *
  * Prints the port, then obeys lines on stdin and answers each with one line:
  *
@@ -37,6 +38,18 @@ static struct text *text;
 static const char *dir;
 static char line[1 << 16];
 static size_t have;
+
+/* A start that failed leaves handles to the loop. */
+static int
+not_started(const struct weir_err *err)
+{
+	fprintf(stderr, "text_server: %s\n", err->msg);
+	uv_close((uv_handle_t *)&look, NULL);
+	uv_run(&loop, UV_RUN_DEFAULT);
+	store_close(store);
+	config_free(config);
+	return uv_loop_close(&loop) == 0 ? 1 : 3;
+}
 
 static _Noreturn void
 die(const struct weir_err *err)
@@ -218,7 +231,7 @@ main(int argc, char **argv)
 	struct weir_err err;
 	char name[64];
 
-	if (argc != 2)
+	if (argc != 2 && argc != 3)
 		return 2;
 	dir = argv[1];
 	signal(SIGPIPE, SIG_IGN);
@@ -229,12 +242,13 @@ main(int argc, char **argv)
 	read_settings();
 	t.store = store;
 	t.config = config;
-	t.fd = listen_tcp("127.0.0.1", 0, "text-port", &err);
+	t.fd = listen_tcp(argc == 3 ? argv[2] : "127.0.0.1", 0, "text-port",
+			  &err);
 	if (t.fd < 0)
 		die(&err);
 	listen_name(name, t.fd);
 	if (text_start(&text, &t, &err) != 0)
-		die(&err);
+		return not_started(&err);
 	answer(strrchr(name, ':') + 1);
 	uv_pipe_init(&loop, &in, 0);
 	uv_pipe_open(&in, 0);
