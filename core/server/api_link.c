@@ -6,21 +6,35 @@
 #include "base/buf.h"
 #include "base/str.h"
 
+static bool
+is_plain(unsigned char ch)
+{
+	return (ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') ||
+	       (ch >= '0' && ch <= '9') || ch == '-' || ch == '.' ||
+	       ch == '_' || ch == '~';
+}
+
 void
 api_put_encoded(struct buf *out, struct weir_str text)
 {
-	static const char plain[] = "abcdefghijklmnopqrstuvwxyz"
-				    "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				    "0123456789-._~";
+	static const char hex[] = "0123456789ABCDEF";
+	char *p;
 
+	if (buf_reserve(out, 3 * text.len) != 0)
+		return;
+	p = out->data + out->len;
 	for (size_t i = 0; i < text.len; i++) {
 		unsigned char ch = (unsigned char)text.data[i];
 
-		if (ch != '\0' && strchr(plain, ch) != NULL)
-			buf_putc(out, (char)ch);
-		else
-			buf_printf(out, "%%%02X", ch);
+		if (is_plain(ch)) {
+			*p++ = (char)ch;
+			continue;
+		}
+		*p++ = '%';
+		*p++ = hex[ch >> 4];
+		*p++ = hex[ch & 15];
 	}
+	out->len = (size_t)(p - out->data);
 }
 
 /* The route's path with the parts in it. */

@@ -14,6 +14,7 @@
 #include "base/str.h"
 #include "model/token.h"
 
+#define FIELD_USUAL 200u
 #define NO_MEMORY                                                              \
 	"{\"type\":\"about:blank\",\"title\":\"Service Unavailable\","         \
 	"\"status\":503,\"code\":\"no-memory\",\"message\":\"not enough "      \
@@ -48,21 +49,27 @@ void
 api_field(struct api_call *c, const char *name, const char *fmt, ...)
 {
 	struct buf *b = &c->fields;
+	size_t room = FIELD_USUAL;
 	va_list ap, again;
-	int n;
+	int n = 0;
 
 	must(c->answer.nfields < API_FIELDS);
 	va_start(ap, fmt);
 	va_copy(again, ap);
-	n = vsnprintf(NULL, 0, fmt, ap);
-	if (n >= 0 && buf_reserve(b, (size_t)n + 1) == 0) {
-		vsnprintf(b->data + b->len, (size_t)n + 1, fmt, again);
-		c->field_at[c->answer.nfields] = b->len;
-		c->answer.field[c->answer.nfields++].name = name;
-		b->len += (size_t)n + 1;
+	if (buf_reserve(b, room) == 0)
+		n = vsnprintf(b->data + b->len, room, fmt, ap);
+	if (n >= (int)room) {
+		room = (size_t)n + 1;
+		if (buf_reserve(b, room) == 0)
+			vsnprintf(b->data + b->len, room, fmt, again);
 	}
 	va_end(again);
 	va_end(ap);
+	if (b->failed || n < 0)
+		return;
+	c->field_at[c->answer.nfields] = b->len;
+	c->answer.field[c->answer.nfields++].name = name;
+	b->len += (size_t)n + 1;
 }
 
 int

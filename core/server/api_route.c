@@ -11,10 +11,12 @@
 #include <string.h>
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/must.h"
 #include "base/os.h"
 #include "base/str.h"
 
 #define SEGMENTS 8
+#define ROUTES	 100
 
 /* Each api_X.c has its line here. */
 /* clang-format off */
@@ -184,27 +186,51 @@ split_query(struct api_call *c, char **to)
 
 /* ---- matching ------------------------------------------------------------ */
 
-/* Sets the parts of a pattern that fits. */
-static bool
-fits(struct weir_str part[API_PARTS], const char *pattern,
-     const struct weir_str *segment, size_t n)
-{
-	struct weir_str rest = str_of(pattern + 1), want;
-	size_t i = 0, parts = 0;
+/* A route's pattern, cut once for all. */
+struct cut_route {
+	const struct api_route *route;
+	struct weir_str want[SEGMENTS]; /* data[0] '{': any segment */
+	size_t n, parts;
+};
 
-	while (cut(&want, &rest, '/')) {
-		if (i == n)
-			return false;
-		if (want.len > 0 && want.data[0] == '{') {
-			if (segment[i].len == 0 || parts == API_PARTS)
-				return false;
-			part[parts++] = segment[i];
-		} else if (!str_eq(want, segment[i])) {
-			return false;
-		}
-		i++;
+static struct cut_route cut_routes[ROUTES];
+static size_t ncut;
+static pthread_once_t cutting = PTHREAD_ONCE_INIT;
+
+static int
+cut_one(void *cookie, const struct api_route *r)
+{
+	struct weir_str rest = str_of(r->pattern + 1);
+	struct cut_route *k = &cut_routes[ncut++];
+
+	(void)cookie;
+	must(ncut <= ROUTES);
+	k->route = r;
+	while (cut(&k->want[k->n], &rest, '/')) {
+		k->parts += k->want[k->n].data[0] == '{';
+		must(++k->n <= SEGMENTS && k->parts <= API_PARTS);
 	}
-	return i == n;
+	return 0;
+}
+
+static void
+cut_all(void)
+{
+	api_route_each(cut_one, NULL);
+}
+
+/* The last segments differ most. */
+static bool
+fits(const struct cut_route *k, const struct weir_str *segment, size_t n)
+{
+	if (k->n != n)
+		return false;
+	while (n-- > 0) {
+		if (k->want[n].data[0] == '{' ? segment[n].len == 0
+					      : !str_eq(k->want[n], segment[n]))
+			return false;
+	}
+	return true;
 }
 
 static bool
@@ -214,51 +240,56 @@ is_method(const char *wanted, const char *given)
 	       (strcmp(given, "HEAD") == 0 && strcmp(wanted, "GET") == 0);
 }
 
-/* A literal goes over {...}: of the patterns that fit the one with the fewest
- * parts. */
-static size_t
-count_parts(const char *pattern)
-{
-	size_t n = 0;
-
-	for (; *pattern != '\0'; pattern++)
-		n += *pattern == '{';
-	return n;
-}
-
 struct match {
-	struct api_call *c;
-	const struct weir_str *segment;
-	size_t n, best;
+	const struct cut_route *found;
+	size_t parts; /* of those that fit: the fewest */
 	char allow[100];
 };
 
-static int
-try_route(void *cookie, const struct api_route *r)
+static void
+allow(struct match *m, const char *method)
 {
-	struct match *m = cookie;
-	struct weir_str part[API_PARTS] = {{NULL, 0}};
-	size_t parts = count_parts(r->pattern);
+	size_t n = strlen(m->allow);
 
-	if (parts > m->best || !fits(part, r->pattern, m->segment, m->n))
-		return 0;
-	if (parts < m->best) {
-		m->best = parts;
-		m->allow[0] = '\0';
-		m->c->route = NULL;
-	}
-	if (is_method(r->method, m->c->request.method)) {
-		m->c->route = r;
-		memcpy(m->c->part, part, sizeof(part));
-	}
-	if (strstr(m->allow, r->method) == NULL) {
-		size_t n = strlen(m->allow);
-
+	if (strstr(m->allow, method) == NULL)
 		snprintf(m->allow + n, sizeof(m->allow) - n, "%s%s%s",
-			 n > 0 ? ", " : "", r->method,
-			 strcmp(r->method, "GET") == 0 ? ", HEAD" : "");
+			 n > 0 ? ", " : "", method,
+			 strcmp(method, "GET") == 0 ? ", HEAD" : "");
+}
+
+/* A literal goes over {...}: of the patterns that fit, those with the fewest
+ * parts count. */
+static void
+match(struct match *m, const char *method, const struct weir_str *segment,
+      size_t n)
+{
+	for (size_t i = 0; i < ncut; i++) {
+		const struct cut_route *k = &cut_routes[i];
+
+		if (k->parts > m->parts || !fits(k, segment, n))
+			continue;
+		if (k->parts < m->parts) {
+			m->parts = k->parts;
+			m->allow[0] = '\0';
+			m->found = NULL;
+		}
+		if (is_method(k->route->method, method))
+			m->found = k;
+		else
+			allow(m, k->route->method);
 	}
-	return 0;
+}
+
+static void
+take_route(struct api_call *c, const struct cut_route *k,
+	   const struct weir_str *segment)
+{
+	size_t parts = 0;
+
+	c->route = k->route;
+	for (size_t i = 0; i < k->n; i++)
+		if (k->want[i].data[0] == '{')
+			c->part[parts++] = segment[i];
 }
 
 static void
@@ -281,25 +312,29 @@ void
 api_route_find(struct api_call *c)
 {
 	struct weir_str target = c->request.target, segment[SEGMENTS];
-	struct match m = {.c = c, .segment = segment, .best = SIZE_MAX};
+	struct match m = {.parts = SIZE_MAX};
 	const char *mark = memchr(target.data, '?', target.len);
 	char *to = c->memory;
+	size_t n;
 
+	pthread_once(&cutting, cut_all);
 	c->path = target;
 	if (mark != NULL) {
 		c->path.len = (size_t)(mark - target.data);
 		c->query.data = mark + 1;
 		c->query.len = target.len - c->path.len - 1;
 	}
-	m.n = split_path(c, segment, &to);
-	if (m.n == 0)
+	n = split_path(c, segment, &to);
+	if (n == 0)
 		return;
-	if (m.n <= SEGMENTS)
-		api_route_each(try_route, &m);
-	if (c->route == NULL)
+	if (n <= SEGMENTS)
+		match(&m, c->request.method, segment, n);
+	if (m.found == NULL) {
 		no_route(c, m.allow);
-	else
-		split_query(c, &to);
+		return;
+	}
+	take_route(c, m.found, segment);
+	split_query(c, &to);
 }
 
 /* ---- the query ----------------------------------------------------------- */
