@@ -5,7 +5,9 @@ dist_noinst_SCRIPTS += \
 	contrib/quickstart
 EXTRA_DIST += \
 	contrib/cppcheck.txt \
-	contrib/packages.sh
+	contrib/grafana/weir.json \
+	contrib/packages.sh \
+	contrib/prometheus/weir.rules.yml
 EXTRA_DIST += \
 	contrib/plugin-example/Makefile \
 	contrib/plugin-example/tally.c

@@ -169,10 +169,40 @@ restarts_of(const struct runner_status *st, uint64_t last)
 }
 
 static uint64_t
+delivered_of(const struct runner_status *st, uint64_t last)
+{
+	(void)last;
+	return st->delivered;
+}
+
+static uint64_t
 attempts_of(const struct runner_status *st, uint64_t last)
 {
 	(void)last;
 	return st->attempts;
+}
+
+/* How long ago the last delivered record was committed, with some behind. */
+static void
+put_lag_seconds(struct buf *b, const struct seen *all, uint64_t last)
+{
+	int64_t now = clock_now();
+
+	if (all->n > 0)
+		put_head(b, "weir_sink_lag_seconds", "gauge",
+			 "Age of the sink's cursor while records are behind.");
+	for (size_t i = 0; i < all->n; i++) {
+		const struct runner_status *st = &all->st[i];
+		int64_t us = lag_of(st, last) > 0 && st->cursor_at != 0 &&
+					     now > st->cursor_at
+				     ? now - st->cursor_at
+				     : 0;
+
+		buf_printf(b,
+			   "weir_sink_lag_seconds{sink=\"%s\"} %" PRId64
+			   ".%06" PRId64 "\n",
+			   all->names[i], us / 1000000, us % 1000000);
+	}
 }
 
 static void
@@ -190,6 +220,9 @@ put_sinks(const struct server *s, struct buf *b)
 		{"weir_sink_parked_aggregates", "gauge",
 		 "Aggregates that wait for a decision on a dead letter.",
 		 parked_of},
+		{"weir_sink_delivered_records_total", "counter",
+		 "Records delivered since the sink's process was started.",
+		 delivered_of},
 		{"weir_sink_attempts", "gauge",
 		 "Attempts of the batch that is in trouble.", attempts_of},
 		{"weir_sink_runner_restarts_total", "counter",
@@ -204,6 +237,7 @@ put_sinks(const struct server *s, struct buf *b)
 		put_head(b, rows[i].name, rows[i].type, rows[i].help);
 		put_each(b, &all, rows[i].name, rows[i].value, last);
 	}
+	put_lag_seconds(b, &all, last);
 	if (all.n > 0)
 		put_head(b, "weir_sink_state", "gauge",
 			 "1 for the state that the sink is in.");
