@@ -5,6 +5,7 @@ EXTRA_DIST += \
 	tests/system/test_arrows.py \
 	tests/system/test_cli.py \
 	tests/system/test_diag.py \
+	tests/system/test_contrib.py \
 	tests/system/test_embed.py \
 	tests/system/test_format.py \
 	tests/system/test_http.py \

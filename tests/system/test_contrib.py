@@ -2,10 +2,12 @@
 """What is handed to a service manager, to Prometheus and to Grafana names
 things that are there. Tools that are not installed are not asked."""
 
+import http.client
 import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 
 import pytest
@@ -25,6 +27,17 @@ def need(tool):
     return path
 
 
+def fetch(path):
+    c = http.client.HTTPConnection("localhost")
+    c.sock = socket.socket(socket.AF_UNIX)
+    c.sock.settimeout(30)
+    c.sock.connect(path)
+    c.request("GET", "/metrics")
+    text = c.getresponse().read().decode()
+    c.close()
+    return text
+
+
 @pytest.fixture
 def metrics(weir, tmp_path):
     """/metrics of a server with a sink and some requests behind it."""
@@ -33,11 +46,9 @@ def metrics(weir, tmp_path):
     weir("plugin", "json", "--path", tmp_path / "out.json")
     weir("start", "--port", "0", "--text-port", "0")
     try:
-        sock = os.path.join(weir.dir, "weir.sock")
         for _ in range(2):
-            p = run.run(["curl", "-sS", "-m", "30", "--unix-socket", sock,
-                         "http://localhost/metrics"], check=0)
-        yield p.stdout
+            text = fetch(os.path.join(weir.dir, "weir.sock"))
+        yield text
     finally:
         weir("stop")
 
