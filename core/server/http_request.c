@@ -49,8 +49,10 @@ http_conn_suspend(struct http_conn *c)
 	int armed = HTTP_ARMED;
 
 	MHD_suspend_connection(c->mhd);
+	/* answered already; by way of the list, for resumed here it would be
+	 * looked at only when something else wakes the worker */
 	if (!atomic_compare_exchange_strong(&c->wait, &armed, HTTP_SUSPENDED))
-		MHD_resume_connection(c->mhd);
+		http_engine_resume(c);
 }
 
 static void
