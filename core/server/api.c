@@ -171,6 +171,23 @@ too_long(struct api_call *c)
 	c->answer.close = true;
 }
 
+static void
+too_much(struct api_call *c)
+{
+	api_refuse(c, 503, WEIR_EUNREACH,
+		   "too much is under way; send it again later");
+}
+
+bool
+api_hold(struct api_call *c, size_t n)
+{
+	c->held += n;
+	if (atomic_fetch_add(&c->api->held, n) + n <= API_HELD_MAX)
+		return true;
+	too_much(c);
+	return false;
+}
+
 /* Its limit, and room for what its sender says it has. */
 static void
 expect_body(struct api_call *c)
@@ -187,7 +204,7 @@ expect_body(struct api_call *c)
 		too_long(c);
 	else if (n > 0)
 		buf_reserve(&c->body, n < RESERVE_MOST ? n : RESERVE_MOST);
-	atomic_fetch_add(&c->api->held, c->body.cap);
+	api_hold(c, c->body.cap);
 }
 
 int
@@ -240,15 +257,26 @@ api_body(struct api_call *c, const void *data, size_t n)
 		too_long(c);
 		return;
 	}
-	if (atomic_load(&c->api->held) + n > API_HELD_MAX) {
-		api_refuse(c, 503, WEIR_EUNREACH,
-			   "too many bodies are being received; send it again "
-			   "later");
-		return;
-	}
 	if (buf_add(&c->body, data, n) != 0)
 		api_refuse(c, 503, WEIR_ENOMEM, "not enough memory");
-	atomic_fetch_add(&c->api->held, c->body.cap - cap);
+	else
+		api_hold(c, c->body.cap - cap);
+}
+
+/* An answer waits until its client takes it. What says what was changed is
+ * said in any case. */
+static void
+hold_answer(struct api_call *c)
+{
+	size_t n = c->out.cap;
+	size_t all = atomic_fetch_add(&c->api->held, n) + n;
+
+	c->held += n;
+	if (all <= API_HELD_MAX || (c->route->flags & API_READ) == 0 ||
+	    c->answer.feed != NULL)
+		return;
+	buf_fini(&c->out);
+	too_much(c);
 }
 
 static bool
@@ -266,6 +294,7 @@ run(struct api_call *c)
 	if (rc == API_LATER)
 		return false;
 	must(c->answered);
+	hold_answer(c);
 	return true;
 }
 
@@ -291,6 +320,7 @@ api_finish(struct api_call *c)
 	api_append_finish(c);
 	diag_request(NULL);
 	must(c->answered);
+	hold_answer(c);
 }
 
 /* ---- answer and end ------------------------------------------------------ */
@@ -327,7 +357,7 @@ api_end(struct api_call *c)
 	     (int)c->request.target.len, c->request.target.data,
 	     c->answer.status);
 	diag_request(NULL);
-	atomic_fetch_sub(&c->api->held, c->body.cap);
+	atomic_fetch_sub(&c->api->held, c->held);
 	feed_free(c->answer.feed);
 	if (c->own_free != NULL)
 		c->own_free(c->own);

@@ -12,9 +12,13 @@
 #include "base/os.h"
 #include "model/draft.h"
 
+#define DRAFT_BYTES 1500u /* of a draft and its receipt, about */
+
 int
 api_drafts(struct api_call *c, size_t n)
 {
+	if (!api_hold(c, n * DRAFT_BYTES))
+		return -1;
 	c->drafts = mem_new(n * sizeof(struct draft *));
 	c->receipts = mem_new(n * sizeof(*c->receipts));
 	if (c->drafts != NULL && c->receipts != NULL)

@@ -14,17 +14,17 @@
 #include "server/api.h"
 #include "store/store.h"
 
-#define API_PARTS      5	  /* {...} of a route, at most */
-#define API_PARAMS     16	  /* of a query, at most */
-#define API_READERS    16	  /* kept for the next call */
+#define API_PARTS	5  /* {...} of a route, at most */
+#define API_PARAMS	16 /* of a query, at most */
+#define API_READERS	16 /* kept for the next call */
 #define API_TYPE_TEXT	"text/plain; charset=utf-8"
 #define API_TYPE_NDJSON "application/x-ndjson"
-#define API_CURSOR_MAX (4 * (WEIR_NAME_MAX + WEIR_ID_MAX))
-#define API_BODY_MAX   (9u << 20) /* one commit and what JSON adds */
-#define API_IMPORT_MAX (64u << 20)
-#define API_OUT_MAX    (256u << 20) /* of one answer */
-#define API_PAGE_BYTES (8u << 20)   /* a page is cut short behind it */
-#define API_HELD_MAX   (512u << 20) /* bodies of all calls */
+#define API_CURSOR_MAX	(4 * (WEIR_NAME_MAX + WEIR_ID_MAX))
+#define API_BODY_MAX	(9u << 20) /* one commit and what JSON adds */
+#define API_IMPORT_MAX	(64u << 20)
+#define API_OUT_MAX	(256u << 20) /* of one answer */
+#define API_PAGE_BYTES	(8u << 20)   /* a page is cut short behind it */
+#define API_HELD_MAX	(512u << 20) /* what all calls hold */
 
 enum api_flag {
 	API_OPEN = 1 << 0,   /* needs no token */
@@ -67,14 +67,14 @@ struct api {
 	void *host_cookie;
 	char boot[17]; /* what made request ids begin with */
 	_Atomic uint64_t calls;
-	int64_t started; /* monotonic */
-	_Atomic size_t held;	 /* bytes of bodies */
+	int64_t started;	 /* monotonic */
+	_Atomic size_t held;	 /* bytes of bodies, drafts and answers */
 	_Atomic int imports;	 /* under way */
 	_Atomic int64_t probing; /* since (monotonic), or 0 */
 	_Atomic uint64_t results[API_RESULTS];
 	pthread_mutex_t folding; /* guards folds */
 	struct fold_cache *folds;
-	pthread_mutex_t lock; /* guards readers */
+	pthread_mutex_t lock;	   /* guards readers */
 	struct attempts *attempts; /* to show a token, that failed */
 	struct reader *readers[API_READERS];
 	size_t nreaders;
@@ -95,10 +95,11 @@ struct api_call {
 	struct api_request request;
 	struct api_caller caller;
 	struct policy_grant *grant; /* of its token; NULL: local or open */
-	uint64_t granted; /* policy_revision when it was looked up */
+	uint64_t granted;	    /* policy_revision when it was looked up */
 	char id[64];
 	struct buf body; /* of the request */
 	size_t body_max;
+	size_t held;	/* its part of the API's */
 	struct buf out; /* of the answer */
 	struct api_answer answer;
 	struct buf fields;	     /* their values, each with a NUL */
@@ -175,6 +176,9 @@ struct policy_actor api_by(const struct api_call *c);
  * when it is durable, with receipts; a refusal is answered without it. Or 0
  * after it was answered. */
 int api_submit(struct api_call *c);
+/* Counts n bytes more that the call holds: false, and 503, when all calls
+ * hold too much. */
+bool api_hold(struct api_call *c, size_t n);
 /* Makes room for n drafts, each new; -1 after a problem. api_end frees them. */
 int api_drafts(struct api_call *c, size_t n);
 
@@ -189,8 +193,8 @@ void api_reader_back(struct api_call *c, struct reader *r);
  * was read with. */
 int api_put_record(struct api_call *c, struct buf *out, uint64_t position,
 		   struct weir_err *err);
-int api_put_view(struct buf *out, struct reader *r,
-		 const struct record_view *v, struct weir_err *err);
+int api_put_view(struct buf *out, struct reader *r, const struct record_view *v,
+		 struct weir_err *err);
 
 /* The first version of an aggregate whose commit came after a time
  * (microseconds from CLOCK_MIN_US on) or a sequence: newest + 1 when none did.

@@ -211,6 +211,26 @@ test_too_long(void **state)
 	assert_status(a, 413);
 }
 
+/* What all calls hold is bounded, and given back. */
+static void
+test_held(void **state)
+{
+	struct api_test *t = *state;
+	const struct said *a;
+
+	post(t, NULL, EVENT(""));
+	assert_int_equal(t->api->held, 0);
+	t->api->held = API_HELD_MAX;
+	a = post(t, NULL, EVENT(""));
+	assert_status(a, 503);
+	assert_non_null(field_of(a, "Retry-After"));
+	assert_status(ask(t, "GET", "/v1/aggregates", NULL, NULL), 503);
+	t->api->held = API_HELD_MAX / 2;
+	assert_status(ask(t, "GET", "/v1/aggregates", NULL, NULL), 200);
+	assert_status(post(t, NULL, EVENT("")), 201);
+	assert_int_equal(t->api->held, API_HELD_MAX / 2);
+}
+
 /* ---- expected versions --------------------------------------------------- */
 
 static void
@@ -469,8 +489,8 @@ append_tests(void)
 		WITH_API(test_content_type), WITH_API(test_too_long),
 		WITH_API(test_expected),     WITH_API(test_keys),
 		WITH_API(test_traceparent),  WITH_API(test_keys_of_others),
-		WITH_API(test_threads),	     WITH_GATE(test_failed_sync),
-		WITH_GATE(test_full_disk),
+		WITH_API(test_held),	     WITH_API(test_threads),
+		WITH_GATE(test_failed_sync), WITH_GATE(test_full_disk),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
