@@ -27,17 +27,34 @@ diag_request(const char *id)
 	request = id;
 }
 
-static void
+/* False: nobody takes it. */
+static bool
 say(enum diag_level level, const char *area, const char *text)
 {
 	struct diag_way way;
 	char line[DIAG_LINE_MAX], id[DIAG_REQUEST_MAX] = "";
 	struct diag_message m = {level, area, text, id};
 
+	diag_now(&way);
+	if (!diag_out_ready(&way))
+		return false;
 	if (request != NULL)
 		str_show(id, sizeof(id), str_of(request));
-	diag_now(&way);
 	diag_out(&way, line, diag_form(line, &way, &m));
+	return true;
+}
+
+static void
+say_lost(void)
+{
+	uint64_t n = diag_out_lost();
+	char text[80];
+
+	if (n == 0)
+		return;
+	snprintf(text, sizeof(text),
+		 "%" PRIu64 " messages are lost: nobody took them", n);
+	(void)say(DIAG_WARN, "diag", text);
 }
 
 static void
@@ -52,7 +69,7 @@ say_left(bool all)
 			 "%" PRIu64 " more like this were left out: %s", left.n,
 			 left.like);
 		request = NULL;
-		say(left.level, left.area, text);
+		(void)say(left.level, left.area, text);
 		request = keep;
 	}
 }
@@ -63,6 +80,7 @@ diag_flush(void)
 	int keep = errno;
 
 	say_left(true);
+	say_lost();
 	errno = keep;
 }
 
@@ -85,8 +103,9 @@ diag(enum diag_level level, const char *area, const char *fmt, ...)
 		str_show(shown, sizeof(shown), str_of(text));
 		str_show(name, sizeof(name), str_of(area));
 		say_left(false);
-		if (diag_rate_take(per_span, level, name, fmt, shown))
-			say(level, name, shown);
+		if (diag_rate_take(per_span, level, name, fmt, shown) &&
+		    say(level, name, shown))
+			say_lost();
 	}
 	errno = keep;
 }
@@ -132,7 +151,8 @@ emit_json(const struct diag_way *way, enum diag_level level, const char *area,
 	if (buf_puts(&line, "}\n") == 0 && !line.failed)
 		diag_out(way, line.data, line.len);
 	else
-		say(level, area, "a line of the log sink is lost: no memory");
+		(void)say(level, area,
+			  "a line of the log sink is lost: no memory");
 	buf_fini(&line);
 	buf_fini(&shown);
 }

@@ -7,7 +7,8 @@
  * unless diag_setup says otherwise. Any thread. A line is put together first
  * and handed to the kernel in one call without a lock, nothing is allocated,
  * errno is kept, control characters are escaped. What the kernel does not take
- * is lost: there is nowhere to complain.
+ * is lost, and so is what nobody reads: a message waits for room a tenth of a
+ * second at most (a line of the log sink as long as it takes).
  */
 
 #include <stdbool.h>

@@ -62,5 +62,9 @@ const char *diag_form_fault(const char *pattern);
 
 /* One write, or one datagram for a line. */
 void diag_out(const struct diag_way *way, const char *p, size_t n);
+/* Is there room for a line? A reader that takes nothing is waited for, but not
+ * again for a while; false counts a message as lost. */
+bool diag_out_ready(const struct diag_way *way);
+uint64_t diag_out_lost(void); /* since it was last asked for */
 
 #endif

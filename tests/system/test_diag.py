@@ -50,9 +50,14 @@ def test_json_with_requests(server):
     server.ask("POST", "/v1/events", served.event("a", 1), check=201,
                headers={"X-Request-Id": "my-id.1"})
     server.ask("GET", "/v1/aggregates/load/none", check=404)
+    # told when the answer is out
+    wait_for(lambda: any("none: 404" in x for x in lines_of(path)))
     seen = [json.loads(x) for x in lines_of(path)]
     assert {"server", "api"} <= {m["area"] for m in seen}
-    (one,) = [m for m in seen if m.get("request_id") == "my-id.1"]
+    one = wait_for(lambda: [
+        m for m in map(json.loads, lines_of(path))
+        if m.get("request_id") == "my-id.1"
+    ])[0]
     assert one["message"] == "POST /v1/events: 201"
     assert (one["level"], one["area"]) == ("debug", "api")
     assert one["time"].endswith("Z")

@@ -366,6 +366,46 @@ test_journal(void **state)
 	close(p[1]);
 }
 
+static int
+no_room(struct pollfd *p, nfds_t n, int timeout_ms)
+{
+	(void)p;
+	seconds += timeout_ms > 0; /* it waits */
+	return n == 1 ? 0 : -1;
+}
+
+/* Who reads the pipe hangs: one message waits, the others do not. */
+static void
+test_nobody_reads(void **state)
+{
+	struct diag_options o = {.target = DIAG_STDERR, .level = DIAG_WARN};
+	static struct os table;
+	char text[400] = "";
+	int p[2];
+
+	(void)state;
+	assert_int_equal(pipe(p), 0);
+	diag_set_fd(p[1]);
+	assert_int_equal(diag_setup(&o, NULL), 0);
+	table = *os();
+	table.poll = no_room;
+	os_set(&table);
+	seconds = 100;
+	diag(DIAG_WARN, "store", "one");
+	assert_int_equal(seconds, 101);
+	for (int i = 0; i < 20; i++)
+		diag(DIAG_WARN, "store", "two");
+	assert_int_equal(seconds, 101);
+	table.poll = os_real()->poll;
+	diag(DIAG_WARN, "store", "three");
+	assert_true(read(p[0], text, sizeof(text) - 1) > 0);
+	assert_string_equal(text, "weir: warn: store: three\n"
+				  "weir: warn: diag: 21 messages are lost: "
+				  "nobody took them\n");
+	close(p[0]);
+	close(p[1]);
+}
+
 #define THREADS 4
 #define EACH	500
 
@@ -426,6 +466,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_many_kinds, begin, end),
 		cmocka_unit_test_setup_teardown(test_syslog, begin, end),
 		cmocka_unit_test_setup_teardown(test_journal, begin, end),
+		cmocka_unit_test_setup_teardown(test_nobody_reads, begin, end),
 		cmocka_unit_test_setup_teardown(test_threads, begin, end),
 	};
 
