@@ -33,8 +33,9 @@ import sys
 import tempfile
 import time
 
-sys.path.insert(
-    0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib")
+# in the place of this folder, whose http.py is not Python's
+sys.path[0] = os.path.join(
+    os.path.dirname(os.path.abspath(__file__)), "..", "lib"
 )
 import pg  # noqa: E402
 import run  # noqa: E402
