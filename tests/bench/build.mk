@@ -132,7 +132,8 @@ tests_bench_http_CPPFLAGS = $(MHD_CFLAGS)
 tests_bench_http_LDADD = $(MHD_LIBS)
 tests_bench_http_SOURCES = tests/bench/http.c
 CLEANFILES += tests/bench/http
-EXTRA_DIST += tests/bench/http.py tests/bench/idle.py
+EXTRA_DIST += tests/bench/http.py tests/bench/idle.py \
+	tests/bench/slow.py
 HTTP_FLAGS =
 bench-http: all tests/bench/http tests/system/http_server
 	WEIR_BUILD='$(abs_top_builddir)' PYTHONDONTWRITEBYTECODE=1 \
