@@ -304,8 +304,8 @@ static const struct cli_option apply_options[] = {
 	AGGREGATE_ID_OPTION,
 	{"event", 0, "E", CLI_REQUIRED, "the event's type"},
 	{"field", 0, "K=V", CLI_MANY,
-	 "set a member of the payload: K=TEXT, or K:=JSON for any other type; "
-	 "goes over --payload"},
+	 "set a member of the payload: K=V of the type that the schema declares, "
+	 "else a string; K:=JSON for any other type; goes over --payload"},
 	{"payload", 0, "JSON", 0,
 	 "the payload; @FILE reads it from a file, - from standard input "
 	 "({} when neither this nor --field is given)"},

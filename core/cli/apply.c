@@ -13,6 +13,7 @@
 #include "base/uuid.h"
 #include "cli/call.h"
 #include "model/draft.h"
+#include "model/schema.h"
 #include "store/reader.h"
 #include "store/store.h"
 
@@ -89,6 +90,83 @@ parse_field(struct field *f, const char *text, struct weir_err *err)
 	if (f->typed)
 		return json_check(str_of(f->value), &value, what, err);
 	return 0;
+}
+
+/* The schema of the aggregate as JSON; absent when there is none, or none that
+ * we may see. */
+static int
+load_schema(struct cli *c, struct call_answer *a, struct weir_str *schema,
+	    struct weir_err *err)
+{
+	struct buf target;
+	int rc;
+
+	buf_init(&target, CLI_TEXT_MAX);
+	buf_puts(&target, "/v1/schemas/");
+	call_encode(&target, str_of(cli_get(c, "aggregate")));
+	rc = target.failed ? err_nomem(err)
+			   : call_api(c, a, "GET", buf_cstr(&target),
+				      (struct weir_str){NULL, 0}, 0, err);
+	buf_fini(&target);
+	if (rc == WEIR_ENOTFOUND || rc == WEIR_EDENIED)
+		return 0;
+	return rc == 0 ? json_check(buf_str(&a->body), schema, "answer", err)
+		       : rc;
+}
+
+/* The type that any event declares for a field: true, or false. */
+static bool
+declared_type(char out[64], struct weir_str schema, const char *name)
+{
+	struct weir_str key, event, fields, field, type, events = schema;
+	struct json_iter it;
+
+	if (!json_get(schema, "events", &events))
+		return false;
+	json_iter_init(&it, events);
+	while (json_iter_next(&it, &key, &event)) {
+		if (json_get(event, "fields", &fields) &&
+		    json_get(fields, name, &field) &&
+		    json_get(field, "type", &type) &&
+		    json_kind(type) == WEIR_STRING && type.len <= 64) {
+			out[json_decode(out, type)] = '\0';
+			return true;
+		}
+	}
+	return false;
+}
+
+/* K=V takes the declared type of K, where there is one. */
+static int
+type_fields(struct cli *c, struct field *fields, size_t n, struct weir_err *err)
+{
+	struct weir_str schema = {NULL, 0};
+	struct call_answer a = {0};
+	char type[64], shown[80];
+	bool any = false;
+	int rc = 0, as;
+
+	for (size_t i = 0; i < n; i++)
+		any |= !fields[i].typed;
+	if (any)
+		rc = load_schema(c, &a, &schema, err);
+	for (size_t i = 0; rc == 0 && schema.data != NULL && i < n; i++) {
+		struct field *f = &fields[i];
+
+		if (f->typed || !declared_type(type, schema, f->name))
+			continue;
+		as = schema_type_read(type, str_of(f->value));
+		f->typed = as > 0;
+		if (as < 0)
+			rc = err_set(err, WEIR_EINPUT,
+				     "--field %s: the schema declares it as "
+				     "%s, which \"%s\" is not",
+				     f->name, type,
+				     str_show(shown, sizeof(shown),
+					      str_of(f->value)));
+	}
+	call_free(&a);
+	return rc;
 }
 
 static void
@@ -172,6 +250,8 @@ build_payload(struct cli *c, struct buf *out, enum weir_content content,
 	fields = must_mem((n + 1) * sizeof(*fields));
 	while (rc == 0 && (text = cli_next(c, "field", &at)) != NULL)
 		rc = parse_field(&fields[i++], text, err);
+	if (rc == 0)
+		rc = type_fields(c, fields, n, err);
 	if (rc == 0 && payload != NULL && strcmp(payload, "-") == 0)
 		rc = read_whole(&given, "-", err);
 	else if (rc == 0 && payload != NULL && payload[0] == '@')

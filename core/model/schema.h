@@ -43,6 +43,10 @@ int schema_list_json(struct buf *out, struct policy *p, struct weir_err *err);
 bool schema_field_type(struct policy *p, char out[64],
 		       struct weir_str aggregate, struct weir_str field);
 
+/* How a text that is given for a field of a declared type is meant: 1: it is
+ * the JSON of such a value; 0: it is a string; -1: neither. */
+int schema_type_read(const char *type, struct weir_str text);
+
 /* ---- changing: by may be NULL; nothing is written when nothing changes --- */
 
 /* A schema with at least one event. */

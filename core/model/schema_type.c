@@ -298,3 +298,25 @@ schema_type_fits(const char *type, struct weir_str value)
 	return strstr(type, "[]") != NULL ? fits_array(type, len, &n, value)
 					  : fits_one(type, len, &n, value);
 }
+
+int
+schema_type_read(const char *type, struct weir_str text)
+{
+	static const char *const strings[] = {
+		"text",	     "varchar",	    "char", "date", "time",
+		"timestamp", "timestamptz", "uuid", "bytea"};
+	struct numbers n;
+	size_t len = split(type, &n);
+	struct weir_str value;
+	bool json = json_check(text, &value, "value", NULL) == 0;
+
+	if (strstr(type, "[]") == NULL) {
+		for (size_t i = 0; i < sizeof(strings) / sizeof(strings[0]);
+		     i++)
+			if (is_named(type, len, strings[i]))
+				return 0;
+		if (strncmp(type, "json", 4) == 0)
+			return json;
+	}
+	return json && schema_type_fits(type, value) ? 1 : -1;
+}
