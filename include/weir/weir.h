@@ -118,10 +118,10 @@ struct weir_receipt {
  * most 65,536 events and 8 MiB. When it returns 0 they are on disk.
  * receipts[i] answers events[i]; receipts may be NULL.
  *
- * WEIR_EINPUT (an event breaks a rule), WEIR_ECONFLICT (expected_version;
- * err->version is the present one; or an event_id that is known with other
- * content) and WEIR_EDENIED (opened read-only, or a reserved name) change
- * nothing; err->sequence is the number of the event at fault, from 1, where it
+ * WEIR_EINPUT (an event breaks a rule or its schema), WEIR_ECONFLICT
+ * (expected_version; err->version is the present one; or an event_id that is
+ * known with other content) and WEIR_EDENIED (opened read-only, or a reserved
+ * name) change nothing; err->sequence is the number of the event at fault, from 1, where it
  * is one. WEIR_ENOSPC changes nothing and heals with room. After WEIR_EIO or
  * WEIR_EFAILED close and open again.
  */

@@ -13,6 +13,7 @@ EXTRA_DIST += \
 	tests/system/test_mirrors.py \
 	tests/system/test_quickstart.py \
 	tests/system/test_readme.py \
+	tests/system/test_schema.py \
 	tests/system/test_server.py \
 	tests/system/test_stream.py \
 	tests/system/test_supervisor.py \

@@ -54,6 +54,15 @@ tests_unit_embed_test_faults_SOURCES = \
 	$(STORE_TEST) \
 	tests/unit/store/disk.c \
 	tests/unit/store/disk.h
+
+# This one, too: it makes a schema.
+check_PROGRAMS += tests/unit/embed/test_rules
+TESTS += tests/unit/embed/test_rules
+tests_unit_embed_test_rules_CPPFLAGS = $(TEST_CPPFLAGS) \
+	-I$(top_srcdir)/tests/unit/embed
+tests_unit_embed_test_rules_LDADD = core/embed/libembed.la $(TEST_LIBS)
+tests_unit_embed_test_rules_SOURCES = \
+	tests/unit/embed/test_rules.c $(EMBED_TEST_COMMON)
 endif
 
 # The examples: built by `make check`, and again by tests/system/test_embed.py
