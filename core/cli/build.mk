@@ -45,6 +45,8 @@ core_libcli_la_SOURCES = \
 	core/cli/reindex.c \
 	core/cli/remote.c \
 	core/cli/remote.h \
+	core/cli/remote_sink.c \
+	core/cli/remote_sink.h \
 	core/cli/server.c \
 	core/cli/schema.c \
 	core/cli/schemaview.c \

@@ -28,6 +28,7 @@ struct call_answer {
 	struct buf body; /* JSON, or NDJSON */
 	char type[64];	 /* of the content */
 	char etag[64];	 /* "" when there is none */
+	char link[2048]; /* the field Link, "" when there is none */
 };
 
 enum call_flag {

@@ -10,6 +10,7 @@
 #include "server/api.h"
 #include "store/store.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -40,9 +41,12 @@ take_answer(struct exchange *x, const struct api_answer *a)
 	for (size_t i = 0; i < a->nfields; i++) {
 		const struct api_field *f = &a->field[i];
 
-		if (strcasecmp(f->name, "etag") == 0 &&
-		    strlen(f->value) < sizeof(x->out->etag))
-			memcpy(x->out->etag, f->value, strlen(f->value) + 1);
+		if (strcasecmp(f->name, "etag") == 0)
+			snprintf(x->out->etag, sizeof(x->out->etag), "%s",
+				 f->value);
+		if (strcasecmp(f->name, "link") == 0)
+			snprintf(x->out->link, sizeof(x->out->link), "%s",
+				 f->value);
 	}
 }
 
@@ -97,7 +101,6 @@ call_here(struct cli *c, struct exchange *x, struct weir_err *err)
 		rc = policy_open(&c->policy, s, err);
 	if (rc == 0) {
 		o = (struct api_options){
-
 			.store = s, .policy = c->policy, .config = config};
 		rc = api_new(&api, &o, err);
 	}

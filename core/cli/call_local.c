@@ -218,6 +218,8 @@ take_header(struct wire *w, char *line)
 		w->keep = strcasecmp(value, "close") != 0;
 	else if (strcasecmp(line, "etag") == 0)
 		snprintf(out->etag, sizeof(out->etag), "%s", value);
+	else if (strcasecmp(line, "link") == 0)
+		snprintf(out->link, sizeof(out->link), "%s", value);
 	else if (strcasecmp(line, "content-type") == 0)
 		snprintf(out->type, sizeof(out->type), "%.*s",
 			 (int)strcspn(value, ";"), value);

@@ -160,7 +160,7 @@ on_header(char *line, size_t size, size_t count, void *cookie)
 	struct call_net *n = cookie;
 	struct call_answer *out = n->x->out;
 	struct weir_str s = {line, size * count};
-	char value[64];
+	char value[2048];
 	size_t from;
 
 	while (s.len > 0 && strchr("\r\n ", s.data[s.len - 1]) != NULL)
@@ -173,10 +173,12 @@ on_header(char *line, size_t size, size_t count, void *cookie)
 		snprintf(value, sizeof(value), "%.*s", (int)(s.len - from),
 			 s.data + from);
 		if (strncasecmp(s.data, "etag:", 5) == 0)
-			snprintf(out->etag, sizeof(out->etag), "%s", value);
+			snprintf(out->etag, sizeof(out->etag), "%.63s", value);
+		if (strncasecmp(s.data, "link:", 5) == 0)
+			snprintf(out->link, sizeof(out->link), "%s", value);
 		if (strncasecmp(s.data, "content-type:", 13) == 0)
-			snprintf(out->type, sizeof(out->type), "%.*s",
-				 (int)strcspn(value, ";"), value);
+			snprintf(out->type, sizeof(out->type), "%.63s",
+				 strtok(value, ";"));
 	}
 	return size * count;
 }

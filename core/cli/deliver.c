@@ -17,6 +17,7 @@
 #include "bus/sinkconf.h"
 #include "bus/sinkview.h"
 #include "cli/call.h"
+#include "cli/remote_sink.h"
 #include "model/config.h"
 #include "store/store.h"
 
@@ -354,8 +355,11 @@ cli_await(struct cli *c)
 {
 	struct weir_err err = {0};
 	struct store *s = NULL;
-	int rc = cli_open_read(c, &s, &err);
+	int rc;
 
+	if (call_network(c))
+		return remote_await(c, NULL);
+	rc = cli_open_read(c, &s, &err);
 	if (rc != 0)
 		cli_warn(c, "nothing is known of the sinks: %s", err.msg);
 	else

@@ -2,8 +2,7 @@
 /*
  * weir export: EventRecords in the order of their sequence, one a line. What
  * an EventRecord leaves out and its hash covers is added, so that an import
- * can check it: record_json prints content, op and token; here come salt, and
- * payload_base64 when the payload's bytes hold line breaks.
+ * can check it: record_json_exact.
  */
 #include "cli/cli.h"
 
@@ -15,9 +14,11 @@
 #include "base/err.h"
 #include "base/str.h"
 #include "cli/aggregate.h"
+#include "cli/call.h"
 #include "cli/commands.h"
 #include "cli/outfile.h"
 #include "cli/progress.h"
+#include "cli/remote.h"
 #include "store/reader.h"
 #include "store/store.h"
 
@@ -99,42 +100,6 @@ wanted(const struct filter *f, const struct record_view *v)
 	       matches(f, "event", v->event_type);
 }
 
-static bool
-has_line_breaks(const struct record_view *v)
-{
-	return v->content == WEIR_CONTENT_JSON &&
-	       (memchr(v->payload.data, '\n', v->payload.len) != NULL ||
-		memchr(v->payload.data, '\r', v->payload.len) != NULL);
-}
-
-static int
-put_export(struct buf *b, struct reader *side, const struct record_view *v,
-	   struct weir_err *err)
-{
-	char hex[2 * 64 + 1];
-	int rc = aggregate_put_record(b, side, v, err);
-
-	if (rc != 0)
-		return rc;
-	b->len--; /* the closing brace */
-	if (v->salt.data != NULL && v->salt.len > 0 && v->salt.len <= 64) {
-		str_hex(hex, v->salt.data, v->salt.len);
-		buf_printf(b, ",\"salt\":\"%s\"", hex);
-	}
-	if (has_line_breaks(v)) {
-		size_t n = str_base64_len(v->payload.len);
-
-		buf_puts(b, ",\"payload_base64\":\"");
-		if (buf_reserve(b, n) == 0) {
-			str_base64(b->data + b->len, v->payload.data,
-				   v->payload.len);
-			b->len += n;
-		}
-		buf_putc(b, '"');
-	}
-	return buf_puts(b, "}\n") == 0 ? 0 : err_nomem(err);
-}
-
 /* ---- the walk ------------------------------------------------------------ */
 
 struct export
@@ -148,17 +113,31 @@ struct export
 	uint64_t done;
 };
 
+static struct buf *
+buf_of(struct export *x)
+{
+	return x->file != NULL ? outfile_buf(x->file) : &x->c->out;
+}
+
+static int
+end_line(struct export *x, struct buf *b, struct weir_err *err)
+{
+	x->done++;
+	buf_putc(b, '\n');
+	return x->file != NULL ? outfile_spill(x->file, err)
+			       : out_spill(x->c, err);
+}
+
 static int
 export_one(struct export *x, const struct record_view *v, struct weir_err *err)
 {
-	struct buf *b = x->file != NULL ? outfile_buf(x->file) : &x->c->out;
-	int rc = put_export(b, x->side, v, err);
+	struct buf *b = buf_of(x);
+	uint8_t root[RECORD_DIGEST];
+	int rc = reader_root(x->side, root, v->position, err);
 
-	x->done++;
-	if (rc != 0)
-		return rc;
-	return x->file != NULL ? outfile_spill(x->file, err)
-			       : out_spill(x->c, err);
+	if (rc == 0 && record_json_exact(b, v, root) != 0)
+		rc = err_nomem(err);
+	return rc != 0 ? rc : end_line(x, b, err);
 }
 
 static int
@@ -196,6 +175,51 @@ export_all(struct export *x, struct weir_err *err)
 	return rc < 0 ? rc : 0;
 }
 
+/* ---- of a server --------------------------------------------------------- */
+
+static int
+take_remote(void *cookie, const struct remote_record *r, struct weir_err *err)
+{
+	struct export *x = cookie;
+	struct filter *f = &x->f;
+	struct buf *b = buf_of(x);
+
+	if (cli_stopped() != 0)
+		return err_set(err, WEIR_ESTOPPED, "asked to stop");
+	if (r->sequence > f->to || r->committed_at >= f->before)
+		return 1;
+	if (r->committed_at <= f->after || !remote_matches(x->c, r))
+		return 0;
+	buf_add_str(b, r->line);
+	if (end_line(x, b, err) != 0)
+		return err->code;
+	progress_update(&x->progress, r->sequence - f->from + 1, x->done);
+	return x->done >= f->limit;
+}
+
+static int
+export_remote(struct export *x, struct weir_err *err)
+{
+	struct remote_walk w = {.after = x->f.from - 1,
+				.system = x->f.system,
+				.exact = true,
+				.fn = take_remote,
+				.cookie = x};
+	uint64_t last = 0;
+	int rc = remote_last(x->c, &last, err);
+
+	if (x->f.to > last)
+		x->f.to = last;
+	if (rc != 0 || x->f.from > x->f.to || x->f.limit == 0)
+		return rc;
+	progress_init(&x->progress,
+		      x->file != NULL && x->c->err_tty && !x->c->json,
+		      "records", x->f.to - x->f.from + 1);
+	rc = remote_each(x->c, &w, err);
+	progress_end(&x->progress);
+	return rc > 0 ? 0 : rc;
+}
+
 static int
 run_export(struct cli *c, struct weir_err *err)
 {
@@ -203,9 +227,9 @@ run_export(struct cli *c, struct weir_err *err)
 	struct export x = {.c = c};
 	int rc = take_filter(&x.f, c, err);
 
-	if (rc == 0)
+	if (rc == 0 && !call_network(c))
 		rc = cli_open_read(c, &x.s, err);
-	if (rc == 0) {
+	if (rc == 0 && x.s != NULL) {
 		x.r = reader_new_mapped(x.s);
 		x.side = reader_new_mapped(x.s);
 		if (x.r == NULL || x.side == NULL)
@@ -216,7 +240,7 @@ run_export(struct cli *c, struct weir_err *err)
 		rc = outfile_open(&x.file, path, true, err);
 	}
 	if (rc == 0)
-		rc = export_all(&x, err);
+		rc = x.s != NULL ? export_all(&x, err) : export_remote(&x, err);
 	if (rc == 0 && x.file != NULL)
 		rc = outfile_finish(x.file, err);
 	if (rc == 0 && x.file != NULL && c->json)

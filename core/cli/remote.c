@@ -13,7 +13,8 @@
 #include <string.h>
 
 #define TARGET_MAX (16u << 10)
-#define PAGE	   1000u /* records asked for at once; the server may give less */
+#define PAGE	   1000u /* asked for at once; the server may give less */
+#define FILTER_MAX 100u	 /* so that Link has room for it */
 #define NDJSON	   "application/x-ndjson"
 
 void
@@ -52,16 +53,22 @@ get_json(struct cli *c, struct call_answer *a, struct weir_str *value,
 	return rc;
 }
 
-/* A missing aggregate, in the words that are used of a store. */
+/* What is said of "the aggregate", with its name. */
 static int
-say_missing(struct cli *c, int rc, struct weir_err *err)
+say_name(struct cli *c, int rc, struct weir_err *err)
 {
-	if (rc != WEIR_ENOTFOUND ||
-	    (err != NULL && strcmp(err->msg, "aggregate not found") != 0))
-		return rc;
-	return err_set(err, rc, "aggregate not found: %s %s in %s",
-		       cli_get(c, "aggregate"), cli_get(c, "aggregate-id"),
-		       call_server(c));
+	const char *type = cli_get(c, "aggregate");
+	const char *id = cli_get(c, "aggregate-id");
+	const char *rest = NULL;
+
+	if (rc == WEIR_ENOTFOUND && err != NULL &&
+	    strcmp(err->msg, "aggregate not found") == 0)
+		return err_set(err, rc, "aggregate not found: %s %s in %s",
+			       type, id, call_server(c));
+	if (rc == WEIR_ENOTFOUND && err != NULL &&
+	    strncmp(err->msg, "the aggregate has", 17) == 0)
+		rest = err->msg + 13;
+	return rest == NULL ? rc : err_set(err, rc, "%s %s%s", type, id, rest);
 }
 
 /* ---- one aggregate ------------------------------------------------------- */
@@ -173,7 +180,7 @@ remote_get(struct cli *c, struct weir_err *err)
 	remote_aggregate(&target, c, "");
 	put_version(&target, version);
 	if (rc == 0)
-		rc = say_missing(c, get_json(c, &a, &state, &target, err), err);
+		rc = say_name(c, get_json(c, &a, &state, &target, err), err);
 	if (rc == 0 && cli_has(c, "include-events")) {
 		rc = with_events(c, &text, state, err);
 		state = buf_str(&text);
@@ -200,8 +207,7 @@ remote_replay(struct cli *c, struct weir_err *err)
 	last = take < UINT64_MAX - skip ? skip + take : UINT64_MAX - 1;
 	if (last == skip) /* the aggregate must be there all the same */
 		skip = last = UINT64_MAX - 2;
-	rc = say_missing(c, each_version(c, skip + 1, last, gather, &g, err),
-			 err);
+	rc = say_name(c, each_version(c, skip + 1, last, gather, &g, err), err);
 	if (rc == 0 && g.n > 0)
 		buf_putc(&c->out, '\n');
 	return rc;
@@ -220,8 +226,7 @@ remote_verify(struct cli *c, struct weir_err *err)
 	remote_aggregate(&target, c, "/verify");
 	put_version(&target, version);
 	if (rc == 0)
-		rc = say_missing(c, get_json(c, &a, &answer, &target, err),
-				 err);
+		rc = say_name(c, get_json(c, &a, &answer, &target, err), err);
 	if (rc == 0 && json_get(answer, "version", &value))
 		json_u64(&version, value);
 	if (rc == 0 && (!json_get(answer, "merkle_root", &root) ||
@@ -260,7 +265,7 @@ remote_last(struct cli *c, uint64_t *out, struct weir_err *err)
 	buf_init(&target, TARGET_MAX);
 	buf_puts(&target, "/v1/status");
 	rc = get_json(c, &a, &status, &target, err);
-	if (rc == 0 && (!json_get(status, "committed", &value) ||
+	if (rc == 0 && (!json_get(status, "committed_sequence", &value) ||
 			json_u64(out, value) != 0))
 		rc = err_set(err, WEIR_EUNREACH,
 			     "the server's status has no committed sequence");
@@ -340,7 +345,7 @@ put_filter(struct cli *c, struct buf *target, const char *option,
 {
 	const char *pattern = cli_get(c, option);
 
-	if (cli_count(c, option) != 1 ||
+	if (cli_count(c, option) != 1 || strlen(pattern) > FILTER_MAX ||
 	    (strcmp(name, "tag") == 0 && strpbrk(pattern, "*?") != NULL))
 		return;
 	buf_printf(target, "&%s=", name);
@@ -357,7 +362,7 @@ put_query(struct cli *c, struct buf *target, const struct remote_walk *w,
 	put_filter(c, target, "event", "event");
 	put_filter(c, target, "tag", "tag");
 	if (w->system)
-		buf_puts(target, "&system=true");
+		buf_puts(target, "&reserved=true");
 	if (w->exact)
 		buf_puts(target, "&exact=true");
 }
@@ -384,9 +389,24 @@ walk_page(const struct remote_walk *w, struct weir_str page, uint64_t *after,
 			return rc;
 		*after = r.sequence;
 		(*n)++;
+		if (!w->system && r.type.len > 1 && r.type.data[1] == '$')
+			continue;
 		rc = w->fn(w->cookie, &r, err);
 	}
 	return rc;
+}
+
+/* The target of Link: <...>; rel="next"; false when there is none. */
+static bool
+next_page(struct buf *target, const struct call_answer *a)
+{
+	const char *end = strstr(a->link, ">; rel=\"next\"");
+
+	buf_clear(target);
+	if (a->link[0] != '<' || a->link[1] != '/' || end == NULL)
+		return false;
+	buf_add(target, a->link + 1, (size_t)(end - a->link) - 1);
+	return true;
 }
 
 int
@@ -395,21 +415,21 @@ remote_each(struct cli *c, const struct remote_walk *w, struct weir_err *err)
 	uint64_t after = w->after;
 	struct call_answer a;
 	struct buf target;
-	size_t n;
-	int rc;
+	bool more = true;
+	int rc = 0;
 
 	buf_init(&target, TARGET_MAX);
-	do {
-		n = 0;
-		buf_clear(&target);
-		buf_puts(&target, "/v1/events");
-		put_query(c, &target, w, after);
-		buf_printf(&target, "&limit=%u", PAGE);
+	buf_puts(&target, "/v1/events");
+	put_query(c, &target, w, after);
+	while (rc == 0 && more) {
+		size_t n = 0;
+
 		rc = get(c, &a, &target, NDJSON, err);
 		if (rc == 0)
 			rc = walk_page(w, buf_str(&a.body), &after, &n, err);
+		more = next_page(&target, &a);
 		call_free(&a);
-	} while (rc == 0 && n > 0);
+	}
 	buf_fini(&target);
 	return rc;
 }

@@ -11,7 +11,10 @@
 #include "bus/sinkconf.h"
 #include "bus/sinkfiles.h"
 #include "bus/sinkview.h"
+#include "cli/call.h"
 #include "cli/commands.h"
+#include "cli/remote.h"
+#include "cli/remote_sink.h"
 #include "store/store.h"
 
 #include <inttypes.h>
@@ -87,6 +90,40 @@ unreadable(struct cli *c, const char *name, const struct weir_err *why)
 	return 8;
 }
 
+/* The table: cells of n rows behind the header, which are freed. */
+static void
+print_list(struct cli *c, const char **cells, size_t n)
+{
+	cells[0] = "NAME", cells[1] = "PLUGIN", cells[2] = "STATE";
+	cells[3] = "RECORDS";
+	if (n == 0)
+		cli_note(c, "no sink is configured; `weir plugin list` names "
+			    "the plugins");
+	else
+		out_table(c, cells, 4, n + 1, 0);
+	for (size_t i = 4; i < 4 * (n + 1); i++)
+		mem_free((void *)(uintptr_t)cells[i]);
+}
+
+static int
+list_server(struct cli *c, struct weir_err *err)
+{
+	struct sink_row *rows = NULL;
+	const char **cells;
+	size_t n = 0;
+	int rc = remote_sink_settings(c, &rows, &n, err);
+
+	if (rc != 0 || c->json)
+		return rc;
+	cells = must_mem((n + 1) * 4 * sizeof(*cells));
+	for (size_t i = 0; i < n; i++)
+		list_row(c, rows[i].conf, cells + 4 * (i + 1));
+	print_list(c, cells, n);
+	mem_free(cells);
+	sink_rows_free(rows, n);
+	return 0;
+}
+
 static int
 run_list(struct cli *c, struct weir_err *err)
 {
@@ -94,15 +131,16 @@ run_list(struct cli *c, struct weir_err *err)
 	char **names = NULL;
 	uint64_t last;
 	size_t n = 0, rows = 0;
-	int worst = 0, rc = need_store(c, &dir, &last, err);
+	int worst = 0, rc;
 
+	if (call_network(c))
+		return list_server(c, err);
+	rc = need_store(c, &dir, &last, err);
 	if (rc == 0)
 		rc = sinkconf_list(&names, &n, dir, err);
 	if (rc != 0)
 		return rc;
 	cells = must_mem((n + 1) * 4 * sizeof(*cells));
-	cells[0] = "NAME", cells[1] = "PLUGIN", cells[2] = "STATE";
-	cells[3] = "RECORDS";
 	if (c->json)
 		buf_putc(&c->out, '[');
 	for (size_t i = 0; i < n; i++) {
@@ -117,13 +155,8 @@ run_list(struct cli *c, struct weir_err *err)
 	}
 	if (c->json)
 		buf_puts(&c->out, "]\n");
-	else if (n == 0)
-		cli_note(c, "no sink is configured; `weir plugin list` names "
-			    "the plugins");
-	else
-		out_table(c, cells, 4, rows + 1, 0);
-	for (size_t i = 4; i < 4 * (rows + 1); i++)
-		mem_free((void *)(uintptr_t)cells[i]);
+	else if (rows > 0 || worst == 0)
+		print_list(c, cells, rows);
 	mem_free(cells);
 	mem_free(names);
 	return worst;
@@ -134,13 +167,8 @@ run_list(struct cli *c, struct weir_err *err)
 
 #define CELLS 10
 
-struct status_row {
-	struct sinkconf *conf;
-	struct runner_status st;
-};
-
 static void
-put_trouble(struct cli *c, const struct status_row *r)
+put_trouble(struct cli *c, const struct sink_row *r)
 {
 	char text[2048], span[24];
 
@@ -173,7 +201,7 @@ put_trouble(struct cli *c, const struct status_row *r)
 }
 
 static void
-status_cells(const struct status_row *r, const char **cells,
+status_cells(const struct sink_row *r, const char **cells,
 	     char text[CELLS - 3][24])
 {
 	const struct runner_status *st = &r->st;
@@ -200,7 +228,7 @@ status_cells(const struct status_row *r, const char **cells,
 }
 
 static void
-print_status(struct cli *c, const struct status_row *rows, size_t n)
+print_status(struct cli *c, const struct sink_row *rows, size_t n)
 {
 	static const char *const header[CELLS] = {
 		"NAME",	  "PLUGIN", "STATE",  "CURSOR", "LAG",
@@ -221,7 +249,7 @@ print_status(struct cli *c, const struct status_row *rows, size_t n)
 
 /* The rows of the sinks named, or of all; 8 when a sink had to be left out. */
 static int
-take_rows(struct cli *c, const char *dir, struct status_row **out, size_t *n,
+take_rows(struct cli *c, const char *dir, struct sink_row **out, size_t *n,
 	  struct weir_err *err)
 {
 	char **names = NULL;
@@ -234,7 +262,7 @@ take_rows(struct cli *c, const char *dir, struct status_row **out, size_t *n,
 	*n = 0;
 	for (size_t i = 0; rc == 0 && i < count; i++) {
 		const char *name = some ? cli_next(c, "SINK", &at) : names[i];
-		struct status_row *r = &(*out)[*n];
+		struct sink_row *r = &(*out)[*n];
 		struct weir_err why = {0};
 
 		rc = sinkconf_load(&r->conf, dir, name, some ? err : &why);
@@ -254,14 +282,19 @@ take_rows(struct cli *c, const char *dir, struct status_row **out, size_t *n,
 static int
 run_status(struct cli *c, struct weir_err *err)
 {
-	struct status_row *rows = NULL;
+	struct sink_row *rows = NULL;
 	const char *dir;
 	uint64_t last = 0;
 	size_t n = 0;
-	int rc = need_store(c, &dir, &last, err);
+	int rc;
 
-	if (rc == 0)
-		rc = take_rows(c, dir, &rows, &n, err);
+	if (call_network(c)) {
+		rc = remote_sink_status(c, &rows, &n, err);
+	} else {
+		rc = need_store(c, &dir, &last, err);
+		if (rc == 0)
+			rc = take_rows(c, dir, &rows, &n, err);
+	}
 	for (size_t i = 0; i < n; i++)
 		if (rows[i].st.committed < last)
 			rows[i].st.committed = last;
@@ -278,9 +311,7 @@ run_status(struct cli *c, struct weir_err *err)
 		if (rc == 0 && n == 0)
 			cli_note(c, "no sink is configured");
 	}
-	for (size_t i = 0; i < n; i++)
-		sinkconf_free(rows[i].conf);
-	mem_free(rows);
+	sink_rows_free(rows, n);
 	return rc;
 }
 
@@ -302,14 +333,45 @@ answer(struct cli *c, const char *name, const char *key, const char *value,
 }
 
 static int
+test_server(struct cli *c, struct weir_err *err)
+{
+	const char *name = cli_get(c, "SINK");
+	struct weir_str object, value;
+	char message[1024] = "", line[1200];
+	struct buf out;
+	int rc;
+
+	buf_init(&out, CLI_TEXT_MAX);
+	rc = remote_sink_do(c, &out, "POST", name, "/test", NULL, err);
+	if (rc == 0)
+		rc = json_check(buf_str(&out), &object, "answer", err);
+	if (rc == 0 && json_get(object, "message", &value) &&
+	    json_kind(value) == WEIR_STRING && value.len < sizeof(message)) {
+		message[json_decode(message, value)] = '\0';
+		snprintf(line, sizeof(line), "sink %.63s: %s", name,
+			 message[0] != '\0' ? message : "ok");
+		value = (struct weir_str){mem_dup(value.data, value.len),
+					  value.len};
+		answer(c, name, "message",
+		       value.data != NULL ? value.data : "\"\"", line);
+		mem_free((void *)(uintptr_t)value.data);
+	}
+	buf_fini(&out);
+	return rc;
+}
+
+static int
 run_test(struct cli *c, struct weir_err *err)
 {
 	struct sinkconf *conf = NULL;
 	char message[1024] = "", line[1200];
 	struct buf quoted;
 	const char *dir;
-	int rc = sink_named(c, &dir, &conf, err);
+	int rc;
 
+	if (call_network(c))
+		return test_server(c, err);
+	rc = sink_named(c, &dir, &conf, err);
 	if (rc == 0)
 		rc = runner_test(dir, conf->name, message, err);
 	if (rc == 0) {
@@ -330,14 +392,20 @@ set_paused(struct cli *c, bool paused, struct weir_err *err)
 	const char *dir, *name;
 	struct weir_err first = {0};
 	size_t at = 0;
-	int rc = cli_data_dir(c, &dir, &first);
+	bool network = call_network(c);
+	int rc = network ? 0 : cli_data_dir(c, &dir, &first);
 
 	while (rc == 0 && (name = cli_next(c, "SINK", &at)) != NULL) {
 		struct sinkconf *conf = NULL;
 		char line[128];
 
-		rc = sinkconf_load(&conf, dir, name, &first);
-		if (rc == 0) {
+		if (network)
+			rc = remote_sink_do(c, NULL, "POST", name,
+					    paused ? "/pause" : "/resume", NULL,
+					    &first);
+		else
+			rc = sinkconf_load(&conf, dir, name, &first);
+		if (rc == 0 && conf != NULL) {
 			conf->paused = paused;
 			rc = sinkconf_save(dir, conf, &first);
 		}
@@ -363,8 +431,11 @@ int
 sink_deliver(struct cli *c, const char *name, struct weir_err *err)
 {
 	struct store *s = NULL;
-	int rc = cli_open_read(c, &s, err);
+	int rc;
 
+	if (call_network(c))
+		return remote_await(c, name);
+	rc = cli_open_read(c, &s, err);
 	if (rc == 0)
 		rc = cli_deliver(c, s, name);
 	store_close(s);
@@ -389,28 +460,44 @@ run_resume(struct cli *c, struct weir_err *err)
 }
 
 static int
+replay_server(struct cli *c, const char *name, uint64_t from,
+	      struct weir_err *err)
+{
+	char body[48];
+
+	snprintf(body, sizeof(body), "{\"from\":%" PRIu64 "}", from);
+	return remote_sink_do(c, NULL, "POST", name, "/replay", body, err);
+}
+
+static int
 run_replay(struct cli *c, struct weir_err *err)
 {
+	const char *name = cli_get(c, "SINK"), *dir;
 	struct sinkconf *conf = NULL;
-	const char *dir;
 	char line[256];
 	uint64_t from = 1, last = 0, n;
 	int rc = cli_u64(c, &from, "from", 1, err);
 
 	if (rc == 0 && from == 0)
 		rc = err_set(err, WEIR_EUSAGE, "--from is 1 or more");
-	if (rc == 0)
+	if (rc == 0 && call_network(c)) {
+		rc = remote_sink_do(c, NULL, "GET", name, "", NULL, err);
+		if (rc == 0)
+			rc = remote_last(c, &last, err);
+	} else if (rc == 0) {
 		rc = sink_named(c, &dir, &conf, err);
-	if (rc == 0)
-		rc = need_store(c, &dir, &last, err);
+		if (rc == 0)
+			rc = need_store(c, &dir, &last, err);
+	}
 	n = last >= from ? last - from + 1 : 0;
 	if (rc == 0 && !cli_ask(c,
 				"deliver %" PRIu64 " records to sink %s "
 				"again, from sequence %" PRIu64,
-				n, conf->name, from))
+				n, name, from))
 		goto out;
 	if (rc == 0)
-		rc = runner_replay(dir, conf->name, from, err);
+		rc = conf != NULL ? runner_replay(dir, conf->name, from, err)
+				  : replay_server(c, name, from, err);
 	if (rc == 0) {
 		char value[24];
 
@@ -418,37 +505,67 @@ run_replay(struct cli *c, struct weir_err *err)
 		snprintf(line, sizeof(line),
 			 "replay of %" PRIu64 " records to sink %s from "
 			 "sequence %" PRIu64,
-			 n, conf->name, from);
-		answer(c, conf->name, "replay_from", value, line);
+			 n, name, from);
+		answer(c, name, "replay_from", value, line);
 	}
 out:
 	sinkconf_free(conf);
 	return rc;
 }
 
+/* Dead letters of the sink that is to be removed; whether it is there. */
+static int
+look_at(const char *dir, const char *name, bool purge,
+	uint64_t *parked, struct weir_err *err)
+{
+	struct deadletters *dead = NULL;
+	struct sinkconf *conf = NULL;
+	int rc = 0;
+
+	if (deadletters_load(&dead, dir, name, NULL) == 0)
+		*parked = deadletters_count(dead);
+	deadletters_free(dead);
+	if (purge)
+		return 0;
+	rc = sinkconf_load(&conf, dir, name, err);
+	sinkconf_free(conf);
+	return rc == WEIR_EINPUT ? sinkfile_check_name(name, err) : rc;
+}
+
+static int
+look_at_server(struct cli *c, const char *name, bool purge, uint64_t *parked,
+	       struct weir_err *err)
+{
+	struct weir_str list, key, value;
+	struct json_iter it;
+	struct buf out;
+	int rc;
+
+	buf_init(&out, CLI_TEXT_MAX);
+	rc = remote_sink_do(c, &out, "GET", name, "/dead-letters", NULL, err);
+	if (rc == 0 && json_check_depth(buf_str(&out), &list,
+					WEIR_DEPTH_MAX + 1, "", NULL) == 0 &&
+	    json_kind(list) == WEIR_ARRAY) {
+		json_iter_init(&it, list);
+		while (json_iter_next(&it, &key, &value))
+			(*parked)++;
+	}
+	buf_fini(&out);
+	return rc == WEIR_ENOTFOUND && purge ? 0 : rc;
+}
+
 static int
 run_remove(struct cli *c, struct weir_err *err)
 {
-	const char *name = cli_get(c, "SINK"), *dir;
-	bool purge = cli_has(c, "purge");
-	struct deadletters *dead = NULL;
+	const char *name = cli_get(c, "SINK"), *dir = NULL;
+	bool purge = cli_has(c, "purge"), network = call_network(c);
 	char line[256];
 	uint64_t parked = 0;
-	int rc = cli_data_dir(c, &dir, err);
+	int rc = network ? 0 : cli_data_dir(c, &dir, err);
 
-	if (rc != 0)
-		return rc;
-	if (deadletters_load(&dead, dir, name, NULL) == 0)
-		parked = deadletters_count(dead);
-	deadletters_free(dead);
-	if (!purge) {
-		struct sinkconf *conf = NULL;
-
-		rc = sinkconf_load(&conf, dir, name, err);
-		sinkconf_free(conf);
-		if (rc == WEIR_EINPUT)
-			rc = sinkfile_check_name(name, err);
-	}
+	if (rc == 0)
+		rc = network ? look_at_server(c, name, purge, &parked, err)
+			     : look_at(dir, name, purge, &parked, err);
 	if (rc == 0 &&
 	    !cli_ask(c,
 		     "remove sink %s%s (%" PRIu64
@@ -456,7 +573,10 @@ run_remove(struct cli *c, struct weir_err *err)
 		     name, purge ? ", its cursor and dead letters" : "",
 		     parked))
 		return 0;
-	if (rc == 0)
+	if (rc == 0 && network)
+		rc = remote_sink_do(c, NULL, "DELETE", name,
+				    purge ? "?purge=true" : "", NULL, err);
+	else if (rc == 0)
 		rc = sinkconf_remove(dir, name, purge, err);
 	snprintf(line, sizeof(line), "sink %.63s removed%s", name,
 		 !purge && parked > 0

@@ -2,6 +2,7 @@
 /* weir sink dead-letters. */
 #include "cli/sink.h"
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/json.h"
 #include "base/os.h"
@@ -9,21 +10,136 @@
 #include "bus/deadletter.h"
 #include "bus/deadview.h"
 #include "bus/sinkconf.h"
+#include "cli/call.h"
+#include "cli/remote_sink.h"
 #include "store/store.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
+#define SETTLE_US 2000000
+#define STEP_US	  50000
+
+/* Entries that are open, by sequence. */
+struct dead_list {
+	struct dead_letter *e;
+	size_t n;
+	struct deadletters *from; /* of this store, or NULL */
+	struct buf text;	  /* of a server's: the answer, and names */
+};
+
+static void
+list_free(struct dead_list *d)
+{
+	deadletters_free(d->from);
+	buf_fini(&d->text);
+	mem_free(d->e);
+	*d = (struct dead_list){0};
+}
+
+/* How many records wait behind each entry; only the store's heads tell. */
+static void
+fill_waiting(struct cli *c, struct deadletters *d)
+{
+	struct store *s = NULL;
+
+	if (deadletters_count(d) == 0 || cli_open_read(c, &s, NULL) != 0)
+		return;
+	deadletters_waiting(d, s);
+	store_close(s);
+}
+
+static int
+load_here(struct cli *c, struct dead_list *d, struct weir_err *err)
+{
+	const char *name = cli_get(c, "SINK"), *dir;
+	struct sinkconf *conf = NULL;
+	int rc = cli_data_dir(c, &dir, err);
+
+	if (rc == 0)
+		rc = deadletters_load(&d->from, dir, name, err);
+	if (rc != 0)
+		return rc;
+	fill_waiting(c, d->from);
+	d->n = deadletters_count(d->from);
+	d->e = must_mem((d->n + 1) * sizeof(*d->e));
+	for (size_t i = 0; i < d->n; i++)
+		d->e[i] = *deadletters_at(d->from, i);
+	/* a removed sink may have some left; an unknown one is wrong */
+	rc = d->n == 0 ? sinkconf_load(&conf, dir, name, err) : 0;
+	sinkconf_free(conf);
+	return rc;
+}
+
+/* Decodes a name behind the answer in text, which has room. */
+static void
+take_name(struct dead_list *d, struct weir_str *name)
+{
+	size_t at = d->text.len;
+
+	if (name->data == NULL)
+		return;
+	d->text.len += json_decode(d->text.data + at, *name);
+	*name = (struct weir_str){d->text.data + at, d->text.len - at};
+}
+
+static int
+load_server(struct cli *c, struct dead_list *d, struct weir_err *err)
+{
+	struct weir_str list, key, value;
+	struct json_iter it;
+	size_t all = 0;
+	int rc;
+
+	buf_init(&d->text, CLI_TEXT_MAX);
+	rc = remote_sink_do(c, &d->text, "GET", cli_get(c, "SINK"),
+			    "/dead-letters", NULL, err);
+	if (rc == 0 && buf_reserve(&d->text, d->text.len) != 0)
+		rc = err_nomem(err);
+	if (rc == 0)
+		rc = json_check(buf_str(&d->text), &list, "answer", err);
+	if (rc != 0 || json_kind(list) != WEIR_ARRAY)
+		return rc;
+	json_iter_init(&it, list);
+	while (json_iter_next(&it, &key, &value))
+		all++;
+	d->e = must_mem((all + 1) * sizeof(*d->e));
+	json_iter_init(&it, list);
+	while (json_iter_next(&it, &key, &value)) {
+		struct dead_letter *e = &d->e[d->n++];
+
+		remote_dead_letter(e, value);
+		take_name(d, &e->aggregate_type);
+		take_name(d, &e->aggregate_id);
+	}
+	return 0;
+}
+
+static int
+load(struct cli *c, struct dead_list *d, struct weir_err *err)
+{
+	*d = (struct dead_list){0};
+	return call_network(c) ? load_server(c, d, err) : load_here(c, d, err);
+}
+
+/* ---- show ---------------------------------------------------------------- */
+
 static int
 show_one(struct cli *c, struct store *s, const struct dead_letter *e,
 	 struct weir_err *err)
 {
 	struct buf text;
+	char more[64];
 	int rc;
 
 	buf_init(&text, CLI_TEXT_MAX);
-	rc = deadview_whole(&text, s, e, err);
+	snprintf(more, sizeof(more), "/dead-letters/%" PRIu64, e->sequence);
+	if (s != NULL)
+		rc = deadview_whole(&text, s, e, err);
+	else
+		rc = remote_sink_do(c, &text, "GET", cli_get(c, "SINK"), more,
+				    NULL, err);
 	if (rc == 0 && c->json)
 		rc = json_put_compact(&c->out, buf_str(&text));
 	else if (rc == 0)
@@ -36,16 +152,16 @@ show_one(struct cli *c, struct store *s, const struct dead_letter *e,
  */
 
 static int
-list_table(struct cli *c, const struct deadletters *d)
+list_table(struct cli *c, const struct dead_list *d)
 {
-	size_t n = deadletters_count(d);
+	size_t n = d->n;
 	const char **cells = must_mem((n + 1) * 6 * sizeof(*cells));
 	char(*text)[4][300] = must_mem((n + 1) * sizeof(*text));
 
 	cells[0] = "SEQUENCE", cells[1] = "AGGREGATE", cells[2] = "REASON";
 	cells[3] = "COLUMN", cells[4] = "WAITING", cells[5] = "STATUS";
 	for (size_t i = 0; i < n; i++) {
-		const struct dead_letter *e = deadletters_at(d, i);
+		const struct dead_letter *e = &d->e[i];
 		char type[80], id[180];
 
 		snprintf(text[i][0], 300, "%" PRIu64, e->sequence);
@@ -71,14 +187,14 @@ list_table(struct cli *c, const struct deadletters *d)
 }
 
 static int
-run_list(struct cli *c, const struct deadletters *d)
+run_list(struct cli *c, const struct dead_list *d)
 {
 	if (!c->json)
 		return list_table(c, d);
 	buf_putc(&c->out, '[');
-	for (size_t i = 0; i < deadletters_count(d); i++) {
+	for (size_t i = 0; i < d->n; i++) {
 		buf_puts(&c->out, i > 0 ? "," : "");
-		deadview_entry(&c->out, deadletters_at(d, i));
+		deadview_entry(&c->out, &d->e[i]);
 		buf_putc(&c->out, '}');
 	}
 	buf_puts(&c->out, "]\n");
@@ -106,7 +222,7 @@ is_named(struct cli *c, const struct dead_letter *e)
 
 /* Every SEQ must be a number and name an entry. */
 static int
-check_named(struct cli *c, const struct deadletters *d, struct weir_err *err)
+check_named(struct cli *c, const struct dead_list *d, struct weir_err *err)
 {
 	const char *text;
 	uint64_t seq;
@@ -118,10 +234,10 @@ check_named(struct cli *c, const struct deadletters *d, struct weir_err *err)
 				       "a dead letter is named by its "
 				       "sequence, not \"%s\"",
 				       text);
-		for (i = 0; i < deadletters_count(d); i++)
-			if (deadletters_at(d, i)->sequence == seq)
+		for (i = 0; i < d->n; i++)
+			if (d->e[i].sequence == seq)
 				break;
-		if (i == deadletters_count(d))
+		if (i == d->n)
 			return err_set(err, WEIR_ENOTFOUND,
 				       "sink %s has no dead letter with "
 				       "sequence %" PRIu64,
@@ -131,20 +247,20 @@ check_named(struct cli *c, const struct deadletters *d, struct weir_err *err)
 }
 
 static int
-run_show(struct cli *c, const struct deadletters *d, struct weir_err *err)
+run_show(struct cli *c, const struct dead_list *d, struct weir_err *err)
 {
 	struct store *s = NULL;
 	size_t n = 0;
-	int rc = cli_open_read(c, &s, err);
+	int rc = call_network(c) ? 0 : cli_open_read(c, &s, err);
 
 	if (rc == 0 && c->json)
 		buf_putc(&c->out, '[');
-	for (size_t i = 0; rc == 0 && i < deadletters_count(d); i++) {
-		if (!is_named(c, deadletters_at(d, i)))
+	for (size_t i = 0; rc == 0 && i < d->n; i++) {
+		if (!is_named(c, &d->e[i]))
 			continue;
 		if (c->json && n++ > 0)
 			buf_putc(&c->out, ',');
-		rc = show_one(c, s, deadletters_at(d, i), err);
+		rc = show_one(c, s, &d->e[i], err);
 	}
 	if (rc == 0 && c->json)
 		buf_puts(&c->out, "]\n");
@@ -153,13 +269,12 @@ run_show(struct cli *c, const struct deadletters *d, struct weir_err *err)
 }
 
 static int
-ask_each(struct cli *c, const char *dir, bool retry, uint64_t *count,
-	 struct weir_err *err)
+ask_here(struct cli *c, bool retry, uint64_t *count, struct weir_err *err)
 {
-	const char *name = cli_get(c, "SINK"), *text;
+	const char *name = cli_get(c, "SINK"), *text, *dir;
 	uint64_t seq = 0, n = 0;
 	size_t at = 0;
-	int rc = 0;
+	int rc = cli_data_dir(c, &dir, err);
 
 	do {
 		text = cli_next(c, "SEQ", &at);
@@ -167,11 +282,49 @@ ask_each(struct cli *c, const char *dir, bool retry, uint64_t *count,
 			break;
 		if (text != NULL)
 			str_u64(&seq, str_of(text));
-		rc = retry ? deadletters_ask_retry(dir, name, seq, &n, err)
-			   : deadletters_ask_discard(dir, name, seq, &n, err);
+		if (rc == 0)
+			rc = retry ? deadletters_ask_retry(dir, name, seq, &n,
+							   err)
+				   : deadletters_ask_discard(dir, name, seq, &n,
+							     err);
 		if (rc == 0)
 			*count += n;
 	} while (rc == 0 && text != NULL);
+	return rc;
+}
+
+static int
+ask_server(struct cli *c, bool retry, uint64_t *count, struct weir_err *err)
+{
+	const char *text, *comma = "";
+	struct weir_str object, value;
+	struct buf body, out;
+	size_t at = 0;
+	int rc;
+
+	buf_init(&body, CLI_TEXT_MAX);
+	buf_init(&out, CLI_TEXT_MAX);
+	buf_puts(&body, "{");
+	if (cli_count(c, "SEQ") > 0) {
+		buf_puts(&body, "\"sequences\":[");
+		while ((text = cli_next(c, "SEQ", &at)) != NULL) {
+			buf_printf(&body, "%s%s", comma, text);
+			comma = ",";
+		}
+		buf_puts(&body, "]");
+	}
+	buf_puts(&body, "}");
+	rc = remote_sink_do(c, &out, "POST", cli_get(c, "SINK"),
+			    retry ? "/dead-letters/retry"
+				  : "/dead-letters/discard",
+			    buf_cstr(&body), err);
+	if (rc == 0)
+		rc = json_check(buf_str(&out), &object, "answer", err);
+	if (rc == 0 &&
+	    json_get(object, retry ? "retried" : "discarded", &value))
+		json_u64(count, value);
+	buf_fini(&body);
+	buf_fini(&out);
 	return rc;
 }
 
@@ -184,11 +337,11 @@ struct outcome {
 };
 
 static void
-look(struct cli *c, const struct deadletters *d, struct outcome *o)
+look(struct cli *c, const struct dead_list *d, struct outcome *o)
 {
 	*o = (struct outcome){0};
-	for (size_t i = 0; i < deadletters_count(d); i++) {
-		const struct dead_letter *e = deadletters_at(d, i);
+	for (size_t i = 0; i < d->n; i++) {
+		const struct dead_letter *e = &d->e[i];
 
 		if (!is_named(c, e))
 			continue;
@@ -228,78 +381,70 @@ say_outcome(struct cli *c, bool retry, uint64_t count, const struct outcome *o)
 		cli_warn(c, "%s", o->why);
 }
 
+/* A server's child looks at the file of dead letters about once a second. */
+static int
+settle(struct cli *c, struct dead_list *d, struct outcome *o,
+       struct weir_err *err)
+{
+	int64_t until = clock_monotonic() + SETTLE_US;
+	int rc;
+
+	do {
+		list_free(d);
+		rc = load(c, d, err);
+		if (rc != 0)
+			return rc;
+		look(c, d, o);
+	} while (call_network(c) && o->pending > 0 &&
+		 clock_monotonic() < until && !os_wait_readable(-1, STEP_US));
+	return 0;
+}
+
 /* Retry or discard, deliver, and say what came of it. */
 static int
-run_ask(struct cli *c, const char *dir, struct deadletters **d, bool retry,
-	struct weir_err *err)
+run_ask(struct cli *c, struct dead_list *d, bool retry, struct weir_err *err)
 {
 	const char *name = cli_get(c, "SINK");
 	struct outcome o;
 	uint64_t count = 0;
 	int rc, behind;
 
-	look(c, *d, &o);
+	look(c, d, &o);
 	if ((!retry || cli_has(c, "dry-run")) &&
 	    !cli_ask(c,
 		     "%s %" PRIu64 " dead letters of sink %s (%" PRIu64
 		     " more records wait behind them)",
 		     retry ? "retry" : "discard", o.asked, name, o.waiting))
 		return 0;
-	rc = ask_each(c, dir, retry, &count, err);
+	rc = call_network(c) ? ask_server(c, retry, &count, err)
+			     : ask_here(c, retry, &count, err);
 	if (rc != 0)
 		return rc;
 	behind = sink_deliver(c, name, err);
-	deadletters_free(*d);
-	*d = NULL;
-	rc = behind < 0 ? behind : deadletters_load(d, dir, name, err);
+	rc = behind < 0 ? behind : settle(c, d, &o, err);
 	if (rc != 0)
 		return rc;
-	look(c, *d, &o);
 	say_outcome(c, retry, count, &o);
 	return behind == 0 && o.parked > 0 ? 8 : behind;
-}
-
-/* How many records wait behind each entry; only the store's heads tell. */
-static void
-fill_waiting(struct cli *c, struct deadletters *d)
-{
-	struct store *s = NULL;
-
-	if (deadletters_count(d) == 0 || cli_open_read(c, &s, NULL) != 0)
-		return;
-	deadletters_waiting(d, s);
-	store_close(s);
 }
 
 int
 sink_dead(struct cli *c, struct weir_err *err)
 {
 	const char *action = cli_get(c, "list|show|retry|discard");
-	const char *name = cli_get(c, "SINK"), *dir;
-	struct deadletters *d = NULL;
-	int rc = cli_data_dir(c, &dir, err);
+	struct dead_list d;
+	int rc = load(c, &d, err);
 
 	if (action == NULL)
 		action = "list";
 	if (rc == 0)
-		rc = deadletters_load(&d, dir, name, err);
-	if (rc == 0 && deadletters_count(d) == 0) {
-		struct sinkconf *conf = NULL;
-
-		/* a removed sink may have some left; an unknown one is wrong */
-		rc = sinkconf_load(&conf, dir, name, err);
-		sinkconf_free(conf);
-	}
-	if (rc == 0)
-		rc = check_named(c, d, err);
-	if (rc == 0)
-		fill_waiting(c, d);
+		rc = check_named(c, &d, err);
 	if (rc == 0 && strcmp(action, "list") == 0)
-		rc = run_list(c, d);
+		rc = run_list(c, &d);
 	else if (rc == 0 && strcmp(action, "show") == 0)
-		rc = run_show(c, d, err);
+		rc = run_show(c, &d, err);
 	else if (rc == 0)
-		rc = run_ask(c, dir, &d, strcmp(action, "retry") == 0, err);
-	deadletters_free(d);
+		rc = run_ask(c, &d, strcmp(action, "retry") == 0, err);
+	list_free(&d);
 	return rc;
 }

@@ -5,6 +5,8 @@
 #include "base/os.h"
 #include "base/str.h"
 #include "cli/aggregate.h"
+#include "cli/call.h"
+#include "cli/remote.h"
 #include "store/reader.h"
 #include "store/store.h"
 
@@ -78,9 +80,6 @@ print_last(struct tailer *t, uint64_t n, struct weir_err *err)
 	struct record_view v;
 	int rc = 0;
 
-	if (n > LINES_MAX)
-		return err_set(err, WEIR_EUSAGE, "--lines is at most %d",
-			       LINES_MAX);
 	ring = must_mem((n + 1) * sizeof(*ring));
 	reader_seek(t->r, t->filtered || last <= n ? 1 : last - n + 1);
 	while ((rc = reader_next(t->r, &v, err)) == 1) {
@@ -139,6 +138,11 @@ run_tail(struct cli *c, struct weir_err *err)
 		rc = cli_u64(c, &lines, "lines", 10, err);
 	if (rc == 0 && cli_get(c, "from") && from == 0)
 		rc = err_set(err, WEIR_EUSAGE, "sequences start at 1");
+	if (rc == 0 && lines > LINES_MAX)
+		rc = err_set(err, WEIR_EUSAGE, "--lines is at most %d",
+			     LINES_MAX);
+	if (rc == 0 && call_network(c))
+		return remote_tail(c, from, lines, err);
 	if (rc == 0)
 		rc = cli_open_read(c, &t.s, err);
 	if (rc != 0)

@@ -28,6 +28,7 @@ struct page {
 	uint64_t limit, shown, looked;
 	uint64_t after; /* the sequence up to which all was looked at */
 	bool ndjson, full, more;
+	bool exact; /* with all that the hash covers */
 };
 
 /* ---- what is asked for --------------------------------------------------- */
@@ -73,6 +74,19 @@ is_exact(struct weir_str s)
 
 /* ---- the page ------------------------------------------------------------ */
 
+/* As `weir export` prints it. */
+static int
+put_exact(struct buf *out, struct reader *r, const struct record_view *v,
+	  struct weir_err *err)
+{
+	uint8_t root[RECORD_DIGEST];
+	int rc = reader_root(r, root, v->position, err);
+
+	if (rc == 0 && record_json_exact(out, v, root) != 0)
+		rc = err_nomem(err);
+	return rc;
+}
+
 /* Takes one record in: 0, or a code. */
 static int
 look(struct page *p, const struct record_view *v, struct weir_err *err)
@@ -86,7 +100,8 @@ look(struct page *p, const struct record_view *v, struct weir_err *err)
 		return 0;
 	if (p->shown++ > 0 && !p->ndjson)
 		buf_putc(out, ',');
-	rc = api_put_view(out, p->r, v, err);
+	rc = p->exact ? put_exact(out, p->r, v, err)
+		      : api_put_view(out, p->r, v, err);
 	if (p->ndjson)
 		buf_putc(out, '\n');
 	return rc;
@@ -188,15 +203,32 @@ answer_page(struct page *p)
 	api_reply_as(c, 200, p->ndjson ? API_TYPE_NDJSON : "application/json");
 }
 
+/* NAME=true|false: 0, or -1 after an answer. */
+static int
+take_truth(struct api_call *c, bool *out, const char *name)
+{
+	struct weir_str value;
+
+	if (api_query(c, &value, name) == 0)
+		return 0;
+	*out = str_is(value, "true");
+	if (*out || str_is(value, "false"))
+		return 0;
+	api_refuse(c, 0, WEIR_EINPUT, "%s is true or false", name);
+	return -1;
+}
+
 int
 api_records_run(struct api_call *c)
 {
 	static const char *const params[] = {"after", "limit", "type", "id",
-					     "event", "tag",   NULL};
+					     "event", "tag",	"exact",
+					     "reserved", NULL};
 	static const char *const types[] = {"application/json", API_TYPE_NDJSON,
 					    NULL};
 	uint64_t most = config_u64(api_config(c), "page_limit");
 	struct page p = {.c = c, .limit = most};
+	bool reserved = false;
 	int type;
 
 	if (api_query_known(c, params) != 0 ||
@@ -210,6 +242,13 @@ api_records_run(struct api_call *c)
 	if (p.limit > most)
 		p.limit = most;
 	api_take_filter(c, &p.filter);
+	if (take_truth(c, &p.exact, "exact") != 0 ||
+	    take_truth(c, &reserved, "reserved") != 0)
+		return 0;
+	if (reserved && !api_has_scope(c, POLICY_ADMIN))
+		return api_refuse(c, 403, WEIR_EDENIED,
+				  "reserved aggregates are for the scope admin");
+	p.filter.reserved |= reserved;
 	p.r = api_reader(c);
 	if (p.r != NULL)
 		answer_page(&p);

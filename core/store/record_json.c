@@ -208,3 +208,39 @@ record_json(struct buf *out, const struct record_view *v,
 	buf_putc(out, '}');
 	return out->failed ? WEIR_ENOMEM : 0;
 }
+
+static bool
+has_line_breaks(const struct record_view *v)
+{
+	return v->content == WEIR_CONTENT_JSON &&
+	       (memchr(v->payload.data, '\n', v->payload.len) != NULL ||
+		memchr(v->payload.data, '\r', v->payload.len) != NULL);
+}
+
+int
+record_json_exact(struct buf *out, const struct record_view *v,
+		  const uint8_t root[RECORD_DIGEST])
+{
+	char hex[2 * 64 + 1];
+
+	if (record_json(out, v, root) != 0)
+		return WEIR_ENOMEM;
+	out->len--; /* the closing brace */
+	if (v->salt.data != NULL && v->salt.len > 0 && v->salt.len <= 64) {
+		str_hex(hex, v->salt.data, v->salt.len);
+		buf_printf(out, ",\"salt\":\"%s\"", hex);
+	}
+	if (has_line_breaks(v)) {
+		size_t n = str_base64_len(v->payload.len);
+
+		buf_puts(out, ",\"payload_base64\":\"");
+		if (buf_reserve(out, n) == 0) {
+			str_base64(out->data + out->len, v->payload.data,
+				   v->payload.len);
+			out->len += n;
+		}
+		buf_putc(out, '"');
+	}
+	buf_putc(out, '}');
+	return out->failed ? WEIR_ENOMEM : 0;
+}
