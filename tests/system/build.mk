@@ -19,6 +19,7 @@ EXTRA_DIST += \
 	tests/system/test_supervisor.py \
 	tests/system/test_text.py \
 	tests/system/test_token.py \
+	tests/system/test_walk.py \
 	tests/system/test_ways.py
 
 # Serves a store over HTTP alone: for test_http.py and tests/bench/http.py.
