@@ -30,10 +30,20 @@ def server(tmp_path):
     s.end()
 
 
+def a_record(who, n):
+    return served.event("a%d" % who, n, tags=["grün", "t%d" % (n % 3)])
+
+
+def a_publication(who, n):
+    return dict(a_record(who, n), aggregate_type="collection",
+                aggregate_id="blue", event_type="published")
+
+
 class Writers:
     """Threads that append until they are told to end."""
 
-    def __init__(self, server, n=2):
+    def __init__(self, server, make, n=2):
+        self.make = make
         self.going = True
         self.pace = threading.Semaphore(50)
         self.server = server
@@ -51,11 +61,7 @@ class Writers:
             if not self.going:
                 c.close()
                 return
-            c.ask(
-                "POST", "/v1/events",
-                served.event("a%d" % who, n, tags=["grün", "t%d" % (n % 3)]),
-                check=201,
-            )
+            c.ask("POST", "/v1/events", self.make(who, n), check=201)
 
     def more(self, n=1):
         for _ in range(n):
@@ -71,10 +77,12 @@ class Writers:
 class Following:
     """What a client has seen, and what it still has to see."""
 
-    def __init__(self, server, cuts=CUTS):
+    def __init__(self, server, cuts=CUTS, address=None, make=a_record,
+                 number="sequence"):
+        self.number = number
         self.seen = []
         self.changed = threading.Condition()
-        self.writers = Writers(server)
+        self.writers = Writers(server, make)
         r = random.Random(os.environ.get("WEIR_SEED"))
 
         def limit():
@@ -84,7 +92,7 @@ class Following:
 
         # a client may wait a millisecond instead of two seconds
         self.proxy = eventsource.Cutter(
-            server.http, limit,
+            address or server.http, limit,
             lambda data: data.replace(b"retry: 2000\n", b"retry: 0001\n"),
         )
         self.cuts = cuts
@@ -104,7 +112,7 @@ class Following:
             ), "%d cuts, %d records" % (self.proxy.cuts, len(self.seen))
         self.writers.end()
         export = run.weir("export", data_dir=self.server.dir).stdout
-        self.all = [json.loads(x)["sequence"] for x in export.splitlines()]
+        self.all = [json.loads(x)[self.number] for x in export.splitlines()]
         with self.changed:
             assert self.changed.wait_for(
                 lambda: len(self.seen) >= len(self.all), served.PATIENCE
@@ -209,6 +217,40 @@ def test_node(server):
     p.wait(served.PATIENCE)
     t.join(served.PATIENCE)
     p.stdout.close()
+    f.compare()
+
+
+def test_text(server):
+    """A subscriber of the text protocol goes on behind the last id that it has
+    read whole."""
+    f = Following(server, address=server.text, make=a_publication,
+                  number="version")
+    ended = threading.Event()
+
+    def once():
+        with served.connect(("127.0.0.1", f.proxy.port)) as s:
+            s.sendall(b"Connect\tblue\nSubscribe\ttrue\t%d\n"
+                      % (f.seen[-1] if f.seen else 0))
+            for line in s.makefile("rb"):
+                if line.endswith(b"\n") and line.startswith(b"Event\t"):
+                    _, number, _, tags, data = line.decode().split("\t", 4)
+                    assert tags.startswith("grün t")
+                    assert list(json.loads(data)) == ["n"]
+                    f.take(int(number))
+
+    def follow():
+        while not ended.is_set():
+            try:
+                once()
+            except OSError:
+                pass
+
+    t = threading.Thread(target=follow, daemon=True)
+    t.start()
+    f.wait()
+    ended.set()
+    server.stop()
+    t.join(served.PATIENCE)
     f.compare()
 
 
