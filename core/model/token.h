@@ -57,7 +57,7 @@ int token_id(char out[TOKEN_ID], struct weir_str text);
 
 /* ---- reading ------------------------------------------------------------- */
 
-/* Appends one, or all as an array in the order of their IDs. */
+/* Appends one, or all as an array in the order in which they were made. */
 int token_json(struct buf *out, struct policy *p, struct weir_str id,
 	       struct weir_err *err);
 int token_list_json(struct buf *out, struct policy *p, struct weir_err *err);

@@ -76,15 +76,13 @@ int
 token_list_json(struct buf *out, struct policy *p, struct weir_err *err)
 {
 	const struct rules *r = policy_hold(p, err);
-	const struct rule_set *set;
 
 	if (r == NULL)
 		return code_of(err);
-	set = &r->set[RULE_TOKEN];
 	buf_putc(out, '[');
-	for (size_t i = 0; i < set->n; i++) {
+	for (size_t i = 0; i < r->tokens.n; i++) {
 		buf_puts(out, i > 0 ? ",{" : "{");
-		show(out, p, (const struct token *)(void *)set->rule[i]);
+		show(out, p, r->tokens.token[i]);
 		buf_putc(out, '}');
 	}
 	buf_putc(out, ']');

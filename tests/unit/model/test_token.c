@@ -290,6 +290,35 @@ test_ids(void **state)
 	assert_string_equal(err.msg, "token not found");
 }
 
+/* In the order in which they were made, whatever became of them. */
+static void
+test_list(void **state)
+{
+	char ids[12][TOKEN_ID];
+	const char *at;
+
+	(void)state;
+	for (int i = 0; i < 12; i++) {
+		generate("{\"group\":\"g\",\"user\":\"u\"}");
+		memcpy(ids[i], id, sizeof(id));
+	}
+	for (int i = 0; i < 12; i += 5) {
+		buf_clear(&out);
+		assert_int_equal(
+			token_revoke(&out, p, str_of(ids[i]), &by, &err), 0);
+	}
+	for (int round = 0; round < 2; round++) {
+		buf_clear(&out);
+		assert_int_equal(token_list_json(&out, p, &err), 0);
+		at = buf_cstr(&out);
+		for (int i = 0; i < 12; i++) {
+			at = strstr(at, ids[i]);
+			assert_non_null(at);
+		}
+		again();
+	}
+}
+
 static void
 test_expires(void **state)
 {
@@ -654,6 +683,7 @@ main(void)
 		T(test_input),
 		T(test_unknown),
 		T(test_ids),
+		T(test_list),
 		T(test_expires),
 		T(test_keep_alive),
 		T(test_many_uses_one_record),
