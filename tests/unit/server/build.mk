@@ -39,6 +39,12 @@ tests_unit_server_test_http_head_CPPFLAGS = $(SERVER_TEST_CPPFLAGS)
 tests_unit_server_test_http_head_LDADD = $(SERVER_TEST_LIBS)
 tests_unit_server_test_http_head_SOURCES = tests/unit/server/test_http_head.c
 
+check_PROGRAMS += tests/unit/server/test_life
+TESTS += tests/unit/server/test_life
+tests_unit_server_test_life_CPPFLAGS = $(SERVER_TEST_CPPFLAGS)
+tests_unit_server_test_life_LDADD = $(SERVER_TEST_LIBS)
+tests_unit_server_test_life_SOURCES = tests/unit/server/test_life.c
+
 check_PROGRAMS += tests/unit/server/test_api
 TESTS += tests/unit/server/test_api
 tests_unit_server_test_api_CPPFLAGS = $(SERVER_TEST_CPPFLAGS)
