@@ -8,7 +8,7 @@ EXTRA_DIST += \
 	tests/system/test_contrib.py \
 	tests/system/test_embed.py \
 	tests/system/test_format.py \
-	tests/system/test_http.py \
+	tests/system/test_http_server.py \
 	tests/system/test_import.py \
 	tests/system/test_mirrors.py \
 	tests/system/test_quickstart.py \
