@@ -50,7 +50,9 @@ api_new(struct api **out, const struct api_options *o, struct weir_err *err)
 	atomic_init(&a->config, o->config);
 	a->folds = fold_cache_new(config_u64(o->config, "memory_threshold"));
 	a->attempts = attempts_new();
-	if (a->folds == NULL || a->attempts == NULL) {
+	a->work = api_work_new();
+	if (a->folds == NULL || a->attempts == NULL || a->work == NULL) {
+		api_work_free(a->work);
 		fold_cache_free(a->folds);
 		attempts_free(a->attempts);
 		mem_free(a);
@@ -67,6 +69,7 @@ api_free(struct api *a)
 {
 	if (a == NULL)
 		return;
+	api_work_free(a->work);
 	while (a->nreaders > 0)
 		reader_free(a->readers[--a->nreaders]);
 	fold_cache_free(a->folds);

@@ -19,7 +19,9 @@
 #include "model/fold.h"
 #include "store/reader.h"
 
-#define CHUNK 256u
+#define CHUNK	    256u
+#define FOLDED_HERE 1000u /* versions: about half a millisecond */
+#define READ_HERE   100u
 
 /* ---- state --------------------------------------------------------------- */
 
@@ -259,19 +261,38 @@ answer_one(struct api_call *c, struct reader *r, const struct head *head)
 		api_reply(c, 200);
 }
 
-static int
-run_get(struct api_call *c)
+static void
+get(struct api_call *c)
 {
 	static const char *const params[] = {"version", "at", "values", NULL};
 	struct reader *r;
 	struct head head;
 
 	if (api_query_known(c, params) != 0 || find_head(c, &head) != 0)
-		return 0;
+		return;
 	r = api_reader(c);
 	if (r != NULL)
 		answer_one(c, r, &head);
 	api_reader_back(c, r);
+}
+
+/* Has it so many versions that going through them takes a while? */
+static bool
+is_long(struct api_call *c, uint64_t versions)
+{
+	struct head head;
+
+	return store_head(c->api->store, &head, c->part[0], c->part[1], NULL) ==
+		       0 &&
+	       head.version > versions;
+}
+
+static int
+run_get(struct api_call *c)
+{
+	if (is_long(c, FOLDED_HERE))
+		return api_beside(c, get);
+	get(c);
 	return 0;
 }
 
@@ -330,8 +351,8 @@ answer_records(struct api_call *c, struct reader *r, uint64_t from, uint64_t to,
 	api_reply(c, 200);
 }
 
-static int
-run_records(struct api_call *c)
+static void
+records(struct api_call *c)
 {
 	static const char *const params[] = {"skip", "take", NULL};
 	uint64_t skip = 0, most = config_u64(api_config(c), "page_limit");
@@ -342,7 +363,7 @@ run_records(struct api_call *c)
 	if (api_query_known(c, params) != 0 ||
 	    api_query_u64(c, &skip, "skip") < 0 ||
 	    api_query_u64(c, &take, "take") < 0 || find_head(c, &head) != 0)
-		return 0;
+		return;
 	if (take > most)
 		take = most;
 	if (skip > head.version)
@@ -353,6 +374,14 @@ run_records(struct api_call *c)
 	if (r != NULL)
 		answer_records(c, r, skip + 1, skip + take, head.version);
 	api_reader_back(c, r);
+}
+
+static int
+run_records(struct api_call *c)
+{
+	if (is_long(c, READ_HERE))
+		return api_beside(c, records);
+	records(c);
 	return 0;
 }
 
@@ -382,8 +411,8 @@ verify(struct api_call *c, struct reader *r, uint8_t found[RECORD_DIGEST],
 	return rc;
 }
 
-static int
-run_verify(struct api_call *c)
+static void
+answer_verify(struct api_call *c)
 {
 	static const char *const params[] = {"version", NULL};
 	char hex[2 * RECORD_DIGEST + 1];
@@ -396,14 +425,16 @@ run_verify(struct api_call *c)
 
 	if (api_query_known(c, params) != 0 || find_head(c, &head) != 0 ||
 	    take_version(c, &version, &head) != 0)
-		return 0;
+		return;
 	r = api_reader(c);
 	if (r == NULL)
-		return 0;
+		return;
 	rc = verify(c, r, root, version, &err);
 	api_reader_back(c, r);
-	if (rc != 0)
-		return api_fail(c, &err);
+	if (rc != 0) {
+		api_fail(c, &err);
+		return;
+	}
 	str_hex(hex, root, sizeof(root));
 	buf_puts(&c->out, "{\"aggregate_type\":");
 	json_put_string(&c->out, c->part[0]);
@@ -411,7 +442,16 @@ run_verify(struct api_call *c)
 	json_put_string(&c->out, c->part[1]);
 	buf_printf(&c->out, ",\"version\":%" PRIu64 ",\"merkle_root\":\"%s\"}",
 		   version, hex);
-	return api_reply(c, 200);
+	api_reply(c, 200);
+}
+
+static int
+run_verify(struct api_call *c)
+{
+	if (is_long(c, READ_HERE))
+		return api_beside(c, answer_verify);
+	answer_verify(c);
+	return 0;
 }
 
 /* ---- all of them --------------------------------------------------------- */
@@ -506,8 +546,8 @@ answer_list(struct api_call *c, struct listing *l, struct weir_str type,
 	buf_fini(&l->last);
 }
 
-static int
-run_list(struct api_call *c)
+static void
+list(struct api_call *c)
 {
 	static const char *const params[] = {"skip", "take",   "after",
 					     "type", "values", NULL};
@@ -522,7 +562,7 @@ run_list(struct api_call *c)
 	    api_query_u64(c, &l.take, "take") < 0 ||
 	    wants_text(c, &l.text) != 0 ||
 	    take_cursor(c, name, &type, &id) != 0)
-		return 0;
+		return;
 	if (l.take > most)
 		l.take = most;
 	api_query(c, &l.type, "type");
@@ -530,7 +570,12 @@ run_list(struct api_call *c)
 	if (l.r != NULL)
 		answer_list(c, &l, type, id);
 	api_reader_back(c, l.r);
-	return 0;
+}
+
+static int
+run_list(struct api_call *c)
+{
+	return api_beside(c, list);
 }
 
 const struct api_route api_aggregates_routes[] = {

@@ -93,6 +93,8 @@ api_count(struct api *a, int rc, const struct receipt *receipts, size_t n)
 void
 api_append_finish(struct api_call *c)
 {
+	if (c->answered)
+		return;
 	if (c->receipts != NULL)
 		api_count(c->api, c->rc, c->receipts, c->ndrafts);
 	if (c->rc != 0)

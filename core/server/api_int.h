@@ -70,6 +70,7 @@ struct api {
 	int64_t started;	 /* monotonic */
 	_Atomic size_t held;	 /* bytes of bodies, drafts and answers */
 	_Atomic int imports;	 /* under way */
+	struct api_work *work;
 	_Atomic int64_t probing; /* since (monotonic), or 0 */
 	_Atomic uint64_t results[API_RESULTS];
 	pthread_mutex_t folding; /* guards folds */
@@ -116,6 +117,8 @@ struct api_call {
 	struct weir_err err;
 	void (*ready)(void *cookie);
 	void *ready_cookie;
+	void (*job)(struct api_call *c); /* api_work.c's */
+	struct api_call *next_job;
 	void *own;		     /* of the route */
 	void (*own_free)(void *own); /* NULL: mem_free */
 };
@@ -141,6 +144,8 @@ void api_field(struct api_call *c, const char *name, const char *fmt, ...)
 int api_query(struct api_call *c, struct weir_str *out, const char *name);
 /* As a whole number; *out is left when absent. -1: a problem was answered. */
 int api_query_u64(struct api_call *c, uint64_t *out, const char *name);
+/* As true or false; *out is left when absent. 0, or -1 after a problem. */
+int api_query_flag(struct api_call *c, bool *out, const char *name);
 /* Decodes percent-encoded UTF-8 to *to, which moves behind it. */
 bool api_decode(struct weir_str *out, char **to, struct weir_str s);
 /* Refuses a query parameter that is not in the NULL-ended list: 0 or -1. */
@@ -181,6 +186,14 @@ int api_submit(struct api_call *c);
 bool api_hold(struct api_call *c, size_t n);
 /* Makes room for n drafts, each new; -1 after a problem. api_end frees them. */
 int api_drafts(struct api_call *c, size_t n);
+
+/* ---- what may take long -------------------------------------------------- */
+
+/* Lets another thread run a job that answers, when nobody waits for api_run:
+ * for the route to return. */
+int api_beside(struct api_call *c, void (*job)(struct api_call *c));
+struct api_work *api_work_new(void); /* NULL: no memory */
+void api_work_free(struct api_work *w);
 
 /* ---- reading ------------------------------------------------------------- */
 

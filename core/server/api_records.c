@@ -203,23 +203,8 @@ answer_page(struct page *p)
 	api_reply_as(c, 200, p->ndjson ? API_TYPE_NDJSON : "application/json");
 }
 
-/* NAME=true|false: 0, or -1 after an answer. */
-static int
-take_truth(struct api_call *c, bool *out, const char *name)
-{
-	struct weir_str value;
-
-	if (api_query(c, &value, name) == 0)
-		return 0;
-	*out = str_is(value, "true");
-	if (*out || str_is(value, "false"))
-		return 0;
-	api_refuse(c, 0, WEIR_EINPUT, "%s is true or false", name);
-	return -1;
-}
-
-int
-api_records_run(struct api_call *c)
+static void
+answer(struct api_call *c)
 {
 	static const char *const params[] = {"after", "limit", "type", "id",
 					     "event", "tag",	"exact",
@@ -234,24 +219,31 @@ api_records_run(struct api_call *c)
 	if (api_query_known(c, params) != 0 ||
 	    api_query_u64(c, &p.after, "after") < 0 ||
 	    api_query_u64(c, &p.limit, "limit") < 0)
-		return 0;
+		return;
 	type = api_accept(c, types);
 	if (type < 0)
-		return 0;
+		return;
 	p.ndjson = type == 1;
 	if (p.limit > most)
 		p.limit = most;
 	api_take_filter(c, &p.filter);
-	if (take_truth(c, &p.exact, "exact") != 0 ||
-	    take_truth(c, &reserved, "reserved") != 0)
-		return 0;
-	if (reserved && !api_has_scope(c, POLICY_ADMIN))
-		return api_refuse(c, 403, WEIR_EDENIED,
-				  "reserved aggregates are for the scope admin");
+	if (api_query_flag(c, &p.exact, "exact") != 0 ||
+	    api_query_flag(c, &reserved, "reserved") != 0)
+		return;
+	if (reserved && !api_has_scope(c, POLICY_ADMIN)) {
+		api_refuse(c, 403, WEIR_EDENIED,
+			   "reserved aggregates are for the scope admin");
+		return;
+	}
 	p.filter.reserved |= reserved;
 	p.r = api_reader(c);
 	if (p.r != NULL)
 		answer_page(&p);
 	api_reader_back(c, p.r);
-	return 0;
+}
+
+int
+api_records_run(struct api_call *c)
+{
+	return api_beside(c, answer);
 }

@@ -367,6 +367,22 @@ api_query_u64(struct api_call *c, uint64_t *out, const char *name)
 }
 
 int
+api_query_flag(struct api_call *c, bool *out, const char *name)
+{
+	struct weir_str text;
+
+	if (api_query(c, &text, name) == 0)
+		return 0;
+	if (!str_is(text, "true") && !str_is(text, "false")) {
+		api_refuse(c, 400, WEIR_EINPUT, "%s must be true or false",
+			   name);
+		return -1;
+	}
+	*out = str_is(text, "true");
+	return 0;
+}
+
+int
 api_query_known(struct api_call *c, const char *const *names)
 {
 	for (size_t i = 0; i < c->nparams; i++) {

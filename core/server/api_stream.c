@@ -112,20 +112,6 @@ take_after(struct api_call *c, uint64_t *after)
 }
 
 static int
-take_flag(struct api_call *c, bool *out, const char *name)
-{
-	struct weir_str s;
-
-	if (api_query(c, &s, name) == 0)
-		return 0;
-	*out = str_is(s, "true");
-	if (*out || str_is(s, "false"))
-		return 0;
-	api_refuse(c, 400, WEIR_EINPUT, "%s must be true or false", name);
-	return -1;
-}
-
-static int
 begin(struct api_call *c, struct feed_options *o, struct stream *s)
 {
 	struct weir_err err = {0};
@@ -163,7 +149,7 @@ run_stream(struct api_call *c)
 
 	if (api_query_known(c, params) != 0 ||
 	    api_query_u64(c, &o.limit, "limit") < 0 ||
-	    take_after(c, &o.after) != 0 || take_flag(c, &o.live, "live") != 0)
+	    take_after(c, &o.after) != 0 || api_query_flag(c, &o.live, "live") != 0)
 		return 0;
 	type = api_accept(c, types);
 	if (type < 0)
@@ -175,7 +161,7 @@ run_stream(struct api_call *c)
 	s->c = c;
 	s->ndjson = type == 1;
 	s->checked = clock_monotonic();
-	if (take_flag(c, &s->named, "named") != 0)
+	if (api_query_flag(c, &s->named, "named") != 0)
 		return 0;
 	api_take_filter(c, &s->filter);
 	return begin(c, &o, s);

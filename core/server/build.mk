@@ -27,6 +27,7 @@ core_libserver_la_SOURCES = \
 	core/server/api_sinks.c \
 	core/server/api_stream.c \
 	core/server/api_tokens.c \
+	core/server/api_work.c \
 	core/server/attempts.c \
 	core/server/attempts.h \
 	core/server/feed.c \

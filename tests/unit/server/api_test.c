@@ -61,8 +61,8 @@ on_ready(void *cookie)
 	pthread_mutex_unlock(&g->lock);
 }
 
-static void
-run(struct api_test *t, struct api_call *c)
+void
+api_test_run(struct api_test *t, struct api_call *c)
 {
 	struct gate g = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER,
 			 false};
@@ -218,7 +218,7 @@ ask_n(struct api_test *t, const char *method, struct weir_str target,
 		at += n;
 	}
 	if (!api_answered(c))
-		run(t, c);
+		api_test_run(t, c);
 	note_seen(c);
 	a = take_answer(c);
 	api_end(c);

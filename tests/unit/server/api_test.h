@@ -25,6 +25,10 @@ struct api_test {
 struct api_test *api_test_new(void);
 void api_test_free(struct api_test *t);
 
+/* api_run and, when t is async, the wait and api_finish. */
+struct api_call;
+void api_test_run(struct api_test *t, struct api_call *c);
+
 /* One request: header fields as "Name: value\n..." or NULL. */
 struct said {
 	int status;

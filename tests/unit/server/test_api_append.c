@@ -428,7 +428,7 @@ quick(struct api_test *t, const char *method, const char *target,
 		return "no memory";
 	api_body(c, body, strlen(body));
 	if (!api_answered(c))
-		api_run(c, NULL, NULL);
+		api_test_run(t, c);
 	status = api_answer(c)->status;
 	api_end(c);
 	return status == wanted ? NULL : target;
@@ -461,6 +461,7 @@ test_threads(void **state)
 	struct api_test *t = *state;
 	struct head head;
 
+	t->async = true;
 	for (int i = 0; i < THREADS; i++) {
 		w[i].t = t;
 		assert_int_equal(
