@@ -65,14 +65,18 @@ is_locked(const struct schema *s, struct weir_str key)
 
 /* A text or bytes payload has no JSON value of its own. */
 static bool
-fits(const struct checking *c, const char *type, struct weir_str value)
+fits(const struct checking *c, const struct schema_field *f,
+     struct weir_str value)
 {
 	if (c->d->content == WEIR_CONTENT_JSON)
-		return schema_type_fits(type, value);
-	if (type[0] == '\0' || strncmp(type, "json", 4) == 0)
+		return schema_type_fits(&f->read, value);
+	if (f->read.array)
+		return false;
+	if (f->read.family == SCHEMA_ANY)
 		return true;
-	return strcmp(type, c->d->content == WEIR_CONTENT_TEXT ? "text"
-							       : "bytea") == 0;
+	return c->d->content == WEIR_CONTENT_TEXT
+		       ? f->read.family == SCHEMA_TEXT && f->read.n == 0
+		       : f->read.family == SCHEMA_BYTES;
 }
 
 /* One field of the payload; raw is for messages. */
@@ -97,7 +101,7 @@ look_at_field(struct checking *c, struct weir_str key, struct weir_str raw,
 		return 0;
 	}
 	c->seen[i / 64] |= (uint64_t)1 << (i % 64);
-	if (c->unfit == NULL && !fits(c, c->e->field[i].type, value)) {
+	if (c->unfit == NULL && !fits(c, &c->e->field[i], value)) {
 		c->unfit = &c->e->field[i];
 		c->value = value;
 	}
@@ -190,18 +194,19 @@ check(struct checking *c, struct weir_err *err)
 	char name[NAME_SHOW], event[NAME_SHOW];
 	int rc;
 
-	str_show(name, sizeof(name), c->d->aggregate_type);
 	if (c->s->locked)
-		return err_set(err, WEIR_EINPUT,
-			       "aggregate %s is locked for updates", name);
+		return err_set(
+			err, WEIR_EINPUT, "aggregate %s is locked for updates",
+			str_show(name, sizeof(name), c->d->aggregate_type));
 	rc = look_at_payload(c, err);
 	if (rc != 0)
 		return rc;
 	if (c->e == NULL)
-		return err_set(err, WEIR_EINPUT,
-			       "event %s is not defined for aggregate %s",
-			       str_show(event, sizeof(event), c->d->event_type),
-			       name);
+		return err_set(
+			err, WEIR_EINPUT,
+			"event %s is not defined for aggregate %s",
+			str_show(event, sizeof(event), c->d->event_type),
+			str_show(name, sizeof(name), c->d->aggregate_type));
 	rc = missing(c, err);
 	if (rc == 0 && c->foreign.data != NULL)
 		rc = foreign(c, err);

@@ -217,6 +217,7 @@ read_type(struct schema_field *f, struct weir_str value, struct weir_err *err)
 
 	if (json_kind(value) == WEIR_NULL) {
 		f->type[0] = '\0';
+		f->read = schema_type_of(f->type);
 		return 0;
 	}
 	rc = read_name(room, &name, value, "a field's type", err);
@@ -226,7 +227,9 @@ read_type(struct schema_field *f, struct weir_str value, struct weir_err *err)
 		name.len = 0;
 	room[name.len] = '\0';
 	rc = mapping_type(f->type, room, true, err);
-	if (rc != 0)
+	if (rc == 0)
+		f->read = schema_type_of(f->type);
+	else
 		err_prefix(err, "field %s",
 			   str_show(shown, sizeof(shown),
 				    (struct weir_str){f->name, f->len}));

@@ -11,10 +11,36 @@
 #define SCHEMA_FIELDS_MAX 1024u /* of one event */
 #define SCHEMA_LOCKS_MAX  1024u
 
+enum schema_family {
+	SCHEMA_ANY,  /* json and jsonb as well */
+	SCHEMA_TEXT, /* with the most code points, 0: any number */
+	SCHEMA_BOOLEAN,
+	SCHEMA_SMALLINT,
+	SCHEMA_INTEGER,
+	SCHEMA_BIGINT,
+	SCHEMA_NUMERIC, /* with digits in all (0: any) and behind the point */
+	SCHEMA_DOUBLE,
+	SCHEMA_REAL,
+	SCHEMA_DATE,
+	SCHEMA_TIME,
+	SCHEMA_TIMESTAMP,
+	SCHEMA_TIMESTAMPTZ,
+	SCHEMA_UUID,
+	SCHEMA_BYTES
+};
+
+/* A datatype, read once. */
+struct schema_type {
+	enum schema_family family;
+	bool array;
+	uint32_t n, scale;
+};
+
 struct schema_field {
 	char *name;
 	size_t len;
 	char type[64]; /* as mapping_type spells it; empty: any */
+	struct schema_type read;
 	bool optional;
 };
 
@@ -55,7 +81,9 @@ void schema_doc_remove(struct schema *s, struct schema_event *e);
 
 /* ---- schema_type.c ------------------------------------------------------- */
 
-/* Is a checked JSON value one of a type (as mapping_type spells it)? */
-bool schema_type_fits(const char *type, struct weir_str value);
+/* Of a text as mapping_type spells it. */
+struct schema_type schema_type_of(const char *text);
+/* Is a checked JSON value one of a type? */
+bool schema_type_fits(const struct schema_type *type, struct weir_str value);
 
 #endif

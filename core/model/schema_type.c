@@ -17,28 +17,45 @@
 
 #define TEXT_MAX 64u /* of a time or a UUID */
 
-struct numbers {
-	uint64_t n[2];
-	int count;
+static const struct {
+	const char *name;
+	enum schema_family family;
+	uint32_t n; /* when none is given */
+} names[] = {
+	{"text", SCHEMA_TEXT, 0},
+	{"varchar", SCHEMA_TEXT, 0},
+	{"char", SCHEMA_TEXT, 1},
+	{"boolean", SCHEMA_BOOLEAN, 0},
+	{"smallint", SCHEMA_SMALLINT, 0},
+	{"integer", SCHEMA_INTEGER, 0},
+	{"bigint", SCHEMA_BIGINT, 0},
+	{"numeric", SCHEMA_NUMERIC, 0},
+	{"double precision", SCHEMA_DOUBLE, 0},
+	{"real", SCHEMA_REAL, 0},
+	{"date", SCHEMA_DATE, 0},
+	{"time", SCHEMA_TIME, 0},
+	{"timestamp", SCHEMA_TIMESTAMP, 0},
+	{"timestamptz", SCHEMA_TIMESTAMPTZ, 0},
+	{"uuid", SCHEMA_UUID, 0},
+	{"bytea", SCHEMA_BYTES, 0},
 };
 
-/* "numeric(10,2)" as its name's length and numbers. */
-static size_t
-split(const char *type, struct numbers *out)
+struct schema_type
+schema_type_of(const char *text)
 {
-	size_t n = strcspn(type, "([");
+	struct schema_type t = {.array = strstr(text, "[]") != NULL};
+	size_t len = strcspn(text, "([");
 
-	out->count = 0;
-	if (type[n] == '(')
-		out->count = sscanf(type + n, "(%" SCNu64 ",%" SCNu64 ")",
-				    &out->n[0], &out->n[1]);
-	return n;
-}
-
-static bool
-is_named(const char *type, size_t n, const char *name)
-{
-	return strlen(name) == n && memcmp(type, name, n) == 0;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strlen(names[i].name) == len &&
+		    memcmp(names[i].name, text, len) == 0) {
+			t.family = names[i].family;
+			t.n = names[i].n;
+		}
+	if (text[len] == '(')
+		(void)sscanf(text + len, "(%" SCNu32 ",%" SCNu32 ")", &t.n,
+			     &t.scale);
+	return t;
 }
 
 /* ---- numbers ------------------------------------------------------------- */
@@ -92,21 +109,19 @@ read_decimal(struct weir_str v)
 
 /* numeric(p,s): at most s digits behind the point, p - s before it. */
 static bool
-fits_numeric(struct weir_str v, const struct numbers *n)
+fits_numeric(struct weir_str v, const struct schema_type *t)
 {
 	struct decimal d;
-	int64_t scale;
 
 	if (json_kind(v) != WEIR_NUMBER)
 		return false;
 	d = read_decimal(v);
 	if (d.digits == 0)
 		return true;
-	if (n->count == 0)
+	if (t->n == 0)
 		return d.top < 131072 && d.digits - 1 - d.top <= 16383;
-	scale = n->count == 2 ? (int64_t)n->n[1] : 0;
-	return d.top < (int64_t)n->n[0] - scale &&
-	       d.digits - 1 - d.top <= scale;
+	return d.top < (int64_t)t->n - t->scale &&
+	       d.digits - 1 - d.top <= t->scale;
 }
 
 /* Within the range of a double or a float, about. */
@@ -200,6 +215,9 @@ fits_text(struct weir_str v, uint64_t most)
 
 	if (json_kind(v) != WEIR_STRING)
 		return false;
+	if ((most == 0 || v.len - 2 <= most) &&
+	    memchr(p, '\\', v.len - 2) == NULL)
+		return true;
 	for (; p < end; p++) {
 		if (*p != '\\') {
 			n += ((unsigned char)*p & 0xc0) != 0x80;
@@ -232,47 +250,45 @@ fits_bytes(struct weir_str v)
 /* ---- all ----------------------------------------------------------------- */
 
 static bool
-fits_one(const char *type, size_t len, const struct numbers *n,
-	 struct weir_str v)
+fits_one(const struct schema_type *t, struct weir_str v)
 {
-	if (is_named(type, len, "text"))
-		return fits_text(v, 0);
-	if (is_named(type, len, "boolean"))
+	switch (t->family) {
+	case SCHEMA_TEXT:
+		return fits_text(v, t->n);
+	case SCHEMA_BOOLEAN:
 		return json_kind(v) == WEIR_BOOL;
-	if (is_named(type, len, "bigint"))
-		return fits_whole(v, INT64_MIN, INT64_MAX);
-	if (is_named(type, len, "integer"))
-		return fits_whole(v, INT32_MIN, INT32_MAX);
-	if (is_named(type, len, "smallint"))
+	case SCHEMA_SMALLINT:
 		return fits_whole(v, INT16_MIN, INT16_MAX);
-	if (is_named(type, len, "numeric"))
-		return fits_numeric(v, n);
-	if (is_named(type, len, "double precision"))
+	case SCHEMA_INTEGER:
+		return fits_whole(v, INT32_MIN, INT32_MAX);
+	case SCHEMA_BIGINT:
+		return fits_whole(v, INT64_MIN, INT64_MAX);
+	case SCHEMA_NUMERIC:
+		return fits_numeric(v, t);
+	case SCHEMA_DOUBLE:
 		return fits_float(v, 308);
-	if (is_named(type, len, "real"))
+	case SCHEMA_REAL:
 		return fits_float(v, 38);
-	if (is_named(type, len, "varchar"))
-		return fits_text(v, n->count > 0 ? n->n[0] : 0);
-	if (is_named(type, len, "char"))
-		return fits_text(v, n->count > 0 ? n->n[0] : 1);
-	if (is_named(type, len, "date"))
+	case SCHEMA_DATE:
 		return fits_date(v);
-	if (is_named(type, len, "time"))
+	case SCHEMA_TIME:
 		return fits_time(v);
-	if (is_named(type, len, "timestamp"))
+	case SCHEMA_TIMESTAMP:
 		return fits_timestamp(v, false);
-	if (is_named(type, len, "timestamptz"))
+	case SCHEMA_TIMESTAMPTZ:
 		return fits_timestamp(v, true);
-	if (is_named(type, len, "uuid"))
+	case SCHEMA_UUID:
 		return fits_uuid(v);
-	if (is_named(type, len, "bytea"))
+	case SCHEMA_BYTES:
 		return fits_bytes(v);
-	return true; /* json, jsonb */
+	case SCHEMA_ANY:
+		break;
+	}
+	return true;
 }
 
 static bool
-fits_array(const char *type, size_t len, const struct numbers *n,
-	   struct weir_str v)
+fits_array(const struct schema_type *t, struct weir_str v)
 {
 	struct weir_str key, element;
 	struct json_iter it;
@@ -281,42 +297,41 @@ fits_array(const char *type, size_t len, const struct numbers *n,
 		return false;
 	json_iter_init(&it, v);
 	while (json_iter_next(&it, &key, &element))
-		if (json_kind(element) != WEIR_NULL &&
-		    !fits_one(type, len, n, element))
+		if (json_kind(element) != WEIR_NULL && !fits_one(t, element))
 			return false;
 	return true;
 }
 
 bool
-schema_type_fits(const char *type, struct weir_str value)
+schema_type_fits(const struct schema_type *t, struct weir_str value)
 {
-	struct numbers n;
-	size_t len = split(type, &n);
-
-	if (type[0] == '\0' || json_kind(value) == WEIR_NULL)
+	if (json_kind(value) == WEIR_NULL)
 		return true;
-	return strstr(type, "[]") != NULL ? fits_array(type, len, &n, value)
-					  : fits_one(type, len, &n, value);
+	return t->array ? fits_array(t, value) : fits_one(t, value);
 }
 
 int
 schema_type_read(const char *type, struct weir_str text)
 {
-	static const char *const strings[] = {
-		"text",	     "varchar",	    "char", "date", "time",
-		"timestamp", "timestamptz", "uuid", "bytea"};
-	struct numbers n;
-	size_t len = split(type, &n);
+	struct schema_type t = schema_type_of(type);
 	struct weir_str value;
 	bool json = json_check(text, &value, "value", NULL) == 0;
 
-	if (strstr(type, "[]") == NULL) {
-		for (size_t i = 0; i < sizeof(strings) / sizeof(strings[0]);
-		     i++)
-			if (is_named(type, len, strings[i]))
-				return 0;
-		if (strncmp(type, "json", 4) == 0)
+	if (!t.array) {
+		switch (t.family) {
+		case SCHEMA_TEXT:
+		case SCHEMA_DATE:
+		case SCHEMA_TIME:
+		case SCHEMA_TIMESTAMP:
+		case SCHEMA_TIMESTAMPTZ:
+		case SCHEMA_UUID:
+		case SCHEMA_BYTES:
+			return 0;
+		case SCHEMA_ANY:
 			return json;
+		default:
+			break;
+		}
 	}
-	return json && schema_type_fits(type, value) ? 1 : -1;
+	return json && schema_type_fits(&t, value) ? 1 : -1;
 }
