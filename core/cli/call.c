@@ -238,8 +238,8 @@ exchange_body(struct exchange *x, const char *data, size_t n,
 {
 	if (x->out->status / 100 != 2)
 		return buf_add(&x->problem, data, n) == 0 ? 0 : err_nomem(err);
-	x->taken = true;
-	if (x->r->take != NULL)
+	x->taken = x->r->take != NULL;
+	if (x->taken)
 		return x->r->take(x->r->cookie, data, n, err);
 	return buf_add(&x->out->body, data, n) == 0 ? 0 : err_nomem(err);
 }
@@ -267,6 +267,7 @@ send_once(struct cli *c, struct exchange *x, enum call_way way,
 	x->sent = x->taken = false;
 	x->out->status = 0;
 	buf_clear(&x->problem);
+	buf_clear(&x->out->body);
 	if (way == CALL_HERE) {
 		rc = call_here(c, x, err);
 	} else if (way == CALL_SOCKET) {

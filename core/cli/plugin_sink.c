@@ -19,6 +19,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const struct cli_option sink_options[] = {
@@ -152,7 +153,7 @@ make(const struct weir_sink_plugin *p)
 	m->command.words = must_dup(words);
 	m->command.summary = without_stop(p->summary);
 	m->command.options = options;
-	m->command.flags = CLI_CHECKS;
+	m->command.flags = CLI_CHECKS | CLI_LOCAL;
 	return m;
 }
 
@@ -287,6 +288,21 @@ fill(struct cli *c, struct sinkconf *conf, const struct sinkconf *old,
 	return rc;
 }
 
+/* Settings of sinks are files: they hold secrets, and paths of a machine. So
+ * there is no way to set them from elsewhere. */
+static int
+check_here(struct cli *c, struct weir_err *err)
+{
+	const char *url = getenv("WEIR_SERVER");
+
+	if (url == NULL || *url == '\0' || cli_get(c, "data-dir") != NULL)
+		return 0;
+	return err_set(err, WEIR_EUSAGE,
+		       "WEIR_SERVER names a server, but sinks are configured on "
+		       "the machine that delivers to them; run this there, or "
+		       "name a store of this machine with --data-dir");
+}
+
 static int
 run_plugin(struct cli *c, struct weir_err *err)
 {
@@ -294,11 +310,11 @@ run_plugin(struct cli *c, struct weir_err *err)
 	const char *name = cli_get(c, "name"), *dir = NULL;
 	struct sinkconf *old = NULL, *conf = must_mem(sizeof(*conf));
 	uint64_t last = 0;
-	int rc = 0;
+	int rc = check_here(c, err);
 
 	name = name != NULL ? name : p->name;
 	snprintf(conf->plugin, sizeof(conf->plugin), "%s", p->name);
-	if (strlen(name) >= sizeof(conf->name))
+	if (rc == 0 && strlen(name) >= sizeof(conf->name))
 		rc = err_set(err, WEIR_EUSAGE,
 			     "a sink's name has at most 63 characters");
 	snprintf(conf->name, sizeof(conf->name), "%.63s", name);

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "cli/call.h"
 #include "cli/progress.h"
 #include "store/store.h"
 
@@ -35,8 +36,16 @@ run_reindex(struct cli *c, struct weir_err *err)
 	struct store *s = NULL;
 	const char *dir;
 	int64_t from = clock_monotonic();
-	int rc = cli_data_dir(c, &dir, err);
+	enum call_way way;
+	int rc = call_way(c, &way, err);
 
+	if (rc == 0 && way == CALL_SOCKET)
+		return err_set(err, WEIR_EUNREACH,
+			       "a server holds the store, and nobody else may "
+			       "write meanwhile: `weir stop`, then `weir "
+			       "reindex`, then `weir start`");
+	if (rc == 0)
+		rc = cli_data_dir(c, &dir, err);
 	progress_init(&p, c->err_tty && !c->json, "MiB", 0);
 	if (rc == 0)
 		rc = store_open(&s, dir, &o, err);

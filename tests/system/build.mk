@@ -3,6 +3,7 @@ EXTRA_DIST += \
 	tests/system/conftest.py \
 	tests/system/follow.js \
 	tests/system/test_arrows.py \
+	tests/system/test_call.py \
 	tests/system/test_cli.py \
 	tests/system/test_diag.py \
 	tests/system/test_contrib.py \
