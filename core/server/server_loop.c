@@ -37,6 +37,7 @@
 #define FAST_MS	  10 /* while draining */
 #define FAILED_US 1000000
 #define TELL_US	  1000000
+#define MORE_US	  20000000 /* the sinks' processes and the last sync */
 #define EXTEND_US 15000000
 
 static void step(struct server *s);
@@ -226,7 +227,8 @@ on_tick(uv_timer_t *t)
 
 	if (s->phase == SERVER_RUNS) {
 		begin_probe(s);
-	} else if (now - s->told_at >= TELL_US) {
+	} else if (now - s->told_at >= TELL_US && now < s->until + MORE_US) {
+		/* past that it hangs, and is to be killed */
 		s->told_at = now;
 		notify_send("EXTEND_TIMEOUT_USEC=%d", EXTEND_US);
 	}

@@ -7,8 +7,9 @@
  *   WEIR_FAULT        NAME:N:ERRNO fails the N-th call of NAME, counted from 1;
  *                     NAME:N+:ERRNO fails it and all later ones; NAME may be
  *                     room: every call that takes space on a disk (write,
- * mkdir, ftruncate, and an open that may create) WEIR_FAULT_PAGE   a file of
- * one page to be mapped: struct page below
+ * mkdir, ftruncate, and an open that may create); ERRNO may be stall: the call
+ * is carried out once the file of WEIR_FAULT_STALL is gone
+ * WEIR_FAULT_PAGE   a file of one page to be mapped: struct page below
  *
  * A call that fails is not carried out. A write that fails for want of room has
  * its first half written first, when it is longer than one byte, as a full disk
@@ -67,6 +68,7 @@ static int fault = -1; /* enum name */
 static uint64_t fault_at;
 static int fault_on; /* and all later ones */
 static int fault_errno;
+static const char *stall; /* a file's path; NULL: calls fail */
 
 static void *
 real(const char *name)
@@ -93,8 +95,10 @@ read_fault(const char *text)
 	fault_at = strtoull(at + 1, &end, 10);
 	fault_on = *end == '+';
 	end += fault_on;
+	if (strcmp(end, ":stall") == 0)
+		stall = getenv("WEIR_FAULT_STALL");
 	fault_errno = *end == ':' ? atoi(end + 1) : 0;
-	if (fault_errno <= 0)
+	if (fault_errno <= 0 && stall == NULL)
 		abort();
 }
 
@@ -192,8 +196,10 @@ fails(enum name name, int takes_room, const char *path)
 	if (__atomic_add_fetch(&page->failed, 1, __ATOMIC_SEQ_CST) == 1)
 		snprintf(page->where, sizeof(page->where), "%s%s %s",
 			 is_spare(path) ? "spare " : "", names[name], path);
+	while (stall != NULL && access(stall, F_OK) == 0)
+		usleep(10000);
 	errno = fault_errno;
-	return 1;
+	return stall == NULL;
 }
 
 static int

@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 import time
 
 import pytest
@@ -327,6 +328,38 @@ def test_drain_answers_requests_under_way(server):
     assert st["committed"] == 1
 
 
+def test_drain_under_load(server):
+    """Whoever was answered is in the journal, and nothing that is there was
+    left unanswered."""
+    process = server.foreground()
+    answered = [0] * 8
+
+    def client(n):
+        c = http.client.HTTPConnection("localhost")
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            c.sock = server.local()
+            while True:
+                c.request("POST", "/v1/events", BODY,
+                          {"Content-Type": "application/json"})
+                a = c.getresponse()
+                a.read()
+                answered[n] += a.status == 201
+                if a.will_close or a.status != 201:
+                    break
+        c.close()
+
+    threads = [threading.Thread(target=client, args=(n,)) for n in range(8)]
+    for t in threads:
+        t.start()
+    wait_for(lambda: sum(answered) > 200)
+    process.send_signal(signal.SIGTERM)
+    for t in threads:
+        t.join(30)
+    assert process.wait(30) == 0, server.said()
+    st = server.weir("status", "--json", code=3).json()
+    assert st["committed"] == sum(answered)
+
+
 def test_drain_ends_in_time(server):
     process = server.foreground(env={"WEIR_DRAIN_TIMEOUT": "300ms"})
     s, rest = slow_post(server, BODY)
@@ -516,17 +549,21 @@ def test_socket_activation(server, named):
 # ---- a writer that fails ----------------------------------------------------
 
 
+def need_shim():
+    if not os.path.exists(SHIM):
+        pytest.skip("the fault shim is not built")
+    with open(run.WEIR, "rb") as f:
+        if b"__asan_init" in f.read():
+            pytest.skip("the sanitizers must be the first library loaded")
+
+
 def test_writer_fails_and_comes_back(server):
     """One sync fails: that append is not acknowledged, the server opens the
     store again by itself and has all that was."""
-    if not os.path.exists(SHIM):
-        pytest.skip("the fault shim is not built")
+    need_shim()
     server.weir("aggregate", "apply", "a", "0", "e", "--payload", "0")
     env = {"LD_PRELOAD": SHIM, "WEIR_FAULT_UNDER":
            os.path.join(server.dir, "journal"), "WEIR_FAULT": "fdatasync:9:5"}
-    asan = os.environ.get("LD_PRELOAD")
-    if asan:
-        env["LD_PRELOAD"] = asan + ":" + SHIM
     process = server.foreground(env=env)
     acknowledged, n = 1, 0
     while True:
@@ -549,6 +586,43 @@ def test_writer_fails_and_comes_back(server):
     committed = server.weir("status", "--json").json()["committed"]
     assert acknowledged + 1 <= committed <= acknowledged + 2
     server.weir("check")
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 0
+
+
+def test_watchdog_starves_with_the_writer(server):
+    """While a sync does not come back, nobody feeds the watchdog."""
+    need_shim()
+    server.weir("aggregate", "apply", "a", "0", "e", "--payload", "0")
+    gate = os.path.join(server.weir.cwd, "gate")
+    name = os.path.join(server.weir.cwd, "notify")
+    open(gate, "w").close()
+    m = Manager(name)
+    process = server.foreground(env={
+        "LD_PRELOAD": SHIM, "WEIR_FAULT": "fdatasync:4:stall",
+        "WEIR_FAULT_UNDER": os.path.join(server.dir, "journal"),
+        "WEIR_FAULT_STALL": gate, "NOTIFY_SOCKET": name,
+        "WATCHDOG_USEC": "1000000"})
+    m.wait("WATCHDOG=1")
+    answers = []
+
+    def client():
+        for n in range(10):
+            answers.append(server.post(n)[0])
+
+    t = threading.Thread(target=client)
+    t.start()
+    m.s.settimeout(1.5)  # three times what it takes when all is well
+    with pytest.raises(socket.timeout):
+        while True:
+            m.s.recv(4096)
+    assert t.is_alive() and len(answers) < 10
+    assert server.get("/livez")[0] == 200
+    os.unlink(gate)
+    m.s.settimeout(30)
+    m.wait("WATCHDOG=1")
+    t.join(30)
+    assert answers == [201] * 10
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 0
 
