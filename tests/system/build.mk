@@ -16,6 +16,7 @@ EXTRA_DIST += \
 	tests/system/test_readme.py \
 	tests/system/test_schema.py \
 	tests/system/test_server.py \
+	tests/system/test_sinks_api.py \
 	tests/system/test_stream.py \
 	tests/system/test_supervisor.py \
 	tests/system/test_text.py \
