@@ -201,9 +201,14 @@ def test_columns(weir):
     assert "the schema of a declares m as bigint" in a.err
     weir("aggregate", "apply", "a", "1", "e", "--field", "n=1.50", "--field",
          "t=2026-01-02T03:04:05Z", "--field", "m=7")
-    got = columns(path, "a")
-    assert {"n", "t", "m"} <= set(got)
-    assert got["m"].upper() == "TEXT"
+    db = sqlite3.connect(path)
+    rows = [r for r in db.execute("SELECT * FROM weir_columns")]
+    cells = db.execute("SELECT n, typeof(n), t, m, typeof(m) FROM a").fetchall()
+    db.close()
+    types = {r[2]: r[-2:] for r in rows if r[0] == "column"}
+    assert types == {"n": ("numeric(10,2)", "declared"),
+                     "t": ("timestamptz", "base"), "m": ("text", "base")}
+    assert cells == [("1.50", "text", "2026-01-02T03:04:05Z", "7", "text")]
 
 
 @needs_sqlite

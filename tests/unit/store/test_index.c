@@ -150,6 +150,24 @@ hear(void *cookie, struct weir_str type, struct weir_str id,
 	return 0;
 }
 
+/* Those of one type, and the reserved ones, without the others. */
+static void
+types_agree(struct store *s, const char *type)
+{
+	struct told of_type = {0}, reserved = {0};
+	unsigned n = 0, dollar = 0;
+
+	for (unsigned i = 0; i < AGGREGATES; i++) {
+		bool there = known[i].version > 0;
+		n += there && strcmp(known[i].type, type) == 0;
+		dollar += there && known[i].type[0] == '$';
+	}
+	assert_int_equal(store_each_type(s, str_of(type), hear, &of_type), 0);
+	assert_int_equal(of_type.n, n);
+	assert_int_equal(store_each_reserved(s, hear, &reserved), 0);
+	assert_int_equal(reserved.n, dollar);
+}
+
 static void
 heads_agree(struct store *s)
 {
@@ -178,6 +196,9 @@ heads_agree(struct store *s)
 	assert_int_equal(store_aggregates(s, true), n);
 	assert_int_equal(store_aggregates(s, false),
 			 n - (known[0].version > 0));
+	for (unsigned i = 0; i < AGGREGATES; i += 7)
+		types_agree(s, known[i].type);
+	types_agree(s, "none");
 }
 
 static void
