@@ -576,10 +576,7 @@ on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 		return;
 	if (n == UV_EOF) {
 		c->eof = true;
-		/* One that is gone can't be told from one that only says no
-		 * more, so a stream without an end is ended. */
-		if (c->sub != NULL && c->sub->live)
-			text_end_stream(c);
+		text_stop_following(c);
 		if (c->shut)
 			text_cut(c);
 		else

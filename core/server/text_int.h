@@ -269,6 +269,8 @@ void text_unsubscribe(struct text_conn *c);
 /* The same with EndOfEventStream, or an error line; what waits goes on. */
 void text_end_stream(struct text_conn *c);
 void text_stream_failed(struct text_conn *c, const struct weir_err *err);
+/* A live stream is to end with what is there now. */
+void text_stop_following(struct text_conn *c);
 /* Its connection takes bytes again. */
 void text_stream_ready(struct text_conn *c);
 /* The turn: serves those who are ready; true while there are more. */

@@ -535,27 +535,38 @@ new_sub(struct text_conn *c, const struct text_query *q)
 	return s;
 }
 
-void
-text_subscribe(struct text_conn *c, const struct text_query *q)
+/* The version that its collection is at; 0 when there is none. */
+static int
+find_end(uint64_t *out, struct text_conn *c, struct weir_err *err)
 {
 	struct weir_str id = {c->name, c->name_len};
 	struct head head = {0};
-	struct weir_err err;
-	struct sub *s = new_sub(c, q);
-	int rc = s != NULL ? store_refresh(c->t->store, &err) : err_nomem(&err);
+	int rc = store_refresh(c->t->store, err);
 
-	if (rc == 0 && !q->live)
-		rc = store_head(c->t->store, &head, STR(TEXT_TYPE), id, &err);
-	if (rc == WEIR_ENOTFOUND)
-		rc = 0;
-	if (rc != 0) {
+	if (rc == 0)
+		rc = store_head(c->t->store, &head, STR(TEXT_TYPE), id, err);
+	*out = head.version;
+	return rc == WEIR_ENOTFOUND ? 0 : rc;
+}
+
+/* A client that says no more can't be told from one that is gone, and gets no
+ * live stream. */
+void
+text_subscribe(struct text_conn *c, const struct text_query *query)
+{
+	struct text_query q = *query;
+	struct weir_err err;
+	struct sub *s;
+
+	q.live = q.live && !c->eof;
+	s = new_sub(c, &q);
+	if (s == NULL || (!q.live && find_end(&s->end, c, &err) != 0)) {
 		if (s != NULL && s->channel != NULL)
 			leave_channel(c->t, s->channel);
 		mem_free(s);
 		text_error(c, "SubscriptionError");
 		return;
 	}
-	s->end = head.version;
 	c->sub = s;
 	text_count(&c->t->n_subs);
 	if (s->live)
@@ -563,6 +574,33 @@ text_subscribe(struct text_conn *c, const struct text_query *q)
 	text_say(c, "Subscribed\n");
 	if (!c->gone && c->sub == s && s->where == SUB_NOWHERE)
 		put_in(s, SUB_READY);
+}
+
+static void
+stop_following(struct sub *s)
+{
+	if (!s->live)
+		return;
+	leave_channel(s->conn->t, s->channel);
+	s->conn->t->live--;
+	s->channel = NULL;
+	s->live = false;
+}
+
+void
+text_stop_following(struct text_conn *c)
+{
+	struct sub *s = c->sub;
+	struct weir_err err;
+
+	if (s == NULL || !s->live)
+		return;
+	take_out(s);
+	stop_following(s);
+	if (find_end(&s->end, c, &err) != 0)
+		text_stream_failed(c, &err);
+	else
+		text_stream_ready(c);
 }
 
 void
@@ -573,11 +611,8 @@ text_unsubscribe(struct text_conn *c)
 	if (s == NULL)
 		return;
 	take_out(s);
+	stop_following(s);
 	c->sub = NULL;
 	atomic_fetch_sub_explicit(&c->t->n_subs, 1, memory_order_relaxed);
-	if (s->live) {
-		leave_channel(c->t, s->channel);
-		c->t->live--;
-	}
 	mem_free(s);
 }

@@ -54,6 +54,14 @@ tests_unit_server_test_api_SOURCES = tests/unit/server/test_api.c \
 	tests/unit/server/test_api_import.c \
 	tests/unit/server/test_api_read.c \
 	$(API_TEST) $(STORE_TEST) $(STORE_GATE)
+
+check_PROGRAMS += tests/unit/server/test_text
+TESTS += tests/unit/server/test_text
+tests_unit_server_test_text_CPPFLAGS = $(SERVER_TEST_CPPFLAGS) \
+	-I$(top_srcdir)/tests/unit/store
+tests_unit_server_test_text_LDADD = $(SERVER_TEST_LIBS)
+tests_unit_server_test_text_SOURCES = tests/unit/server/test_text.c \
+	$(STORE_TEST)
 endif
 
 # Serves the text protocol for tests/system/test_text.py.
