@@ -49,6 +49,9 @@ static int stderr_fd = STDERR_FILENO;
 static int file_fd = -1, socket_fd = -1; /* once open, for ever */
 static char file_path[PATH_BYTES];
 
+/* Held by who opens files or sockets and changes the above; before `lock`. */
+static pthread_mutex_t changing = PTHREAD_MUTEX_INITIALIZER;
+
 static _Atomic int most = DIAG_WARN; /* the highest level of any area */
 static _Atomic bool reopen;
 
@@ -260,8 +263,8 @@ open_file(int *fd, const char *path, struct weir_err *err)
 	return rc;
 }
 
-int
-diag_setup(const struct diag_options *o, struct weir_err *err)
+static int
+set_up(const struct diag_options *o, struct weir_err *err)
 {
 	struct diag_way way = {.target = o->target};
 	struct levels l = {.all = o->level};
@@ -298,17 +301,28 @@ diag_setup(const struct diag_options *o, struct weir_err *err)
 	return 0;
 }
 
+int
+diag_setup(const struct diag_options *o, struct weir_err *err)
+{
+	int rc;
+
+	pthread_mutex_lock(&changing);
+	rc = set_up(o, err);
+	pthread_mutex_unlock(&changing);
+	return rc;
+}
+
 void
 diag_reopen(void)
 {
 	atomic_store(&reopen, true);
 }
 
-static void
-open_again(void)
+/* With `changing`. */
+static int
+open_again(struct weir_err *err)
 {
 	char path[PATH_BYTES] = "";
-	struct weir_err err = {0};
 	int fd;
 
 	pthread_mutex_lock(&lock);
@@ -316,16 +330,30 @@ open_again(void)
 	if (now.target == DIAG_FILE)
 		strcpy(path, file_path);
 	pthread_mutex_unlock(&lock);
-	if (path[0] != '\0' && open_file(&fd, path, &err) != 0)
+	return path[0] != '\0' ? open_file(&fd, path, err) : 0;
+}
+
+/* Whoever holds `changing` now opens a file, or the next message does. */
+static void
+take_request(void)
+{
+	struct weir_err err = {0};
+	int rc = 0;
+
+	if (pthread_mutex_trylock(&changing) != 0)
+		return;
+	if (atomic_exchange(&reopen, false))
+		rc = open_again(&err);
+	pthread_mutex_unlock(&changing);
+	if (rc != 0)
 		diag(DIAG_ERROR, "diag", "%s; the old file goes on", err.msg);
 }
 
 void
 diag_now(struct diag_way *way)
 {
-	if (atomic_load_explicit(&reopen, memory_order_relaxed) &&
-	    atomic_exchange(&reopen, false))
-		open_again();
+	if (atomic_load_explicit(&reopen, memory_order_relaxed))
+		take_request();
 	pthread_mutex_lock(&lock);
 	*way = now;
 	pthread_mutex_unlock(&lock);

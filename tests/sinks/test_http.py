@@ -14,6 +14,7 @@ import pytest
 
 import peer
 import run
+import served
 
 if run.plugin_path("http") is None:
     pytest.skip("the http plugin is not built", allow_module_level=True)
@@ -143,6 +144,35 @@ def test_traceparent_of_many(store, server):
     assert {p.headers["traceparent"] for p in server.posts[2:]} == {own}
     assert all(len(p.headers.get_all("traceparent")) == 1
                for p in server.posts[2:])
+
+
+def test_traceparent_of_a_request(tmp_path, server):
+    """From the request's header through the record to the webhook's."""
+    there = threading.Semaphore(0)
+
+    def script(post):
+        there.release()
+        return 204
+
+    server.script = script
+    s = served.Server(tmp_path)
+    assert s.start(), s.words()
+    try:
+        run.weir("plugin", "http", "--endpoint", server.url, data_dir=s.dir)
+        s.make_token()
+        for fields in ({"traceparent": TRACE}, {"traceparent": "00-x"}, {}):
+            s.ask("POST", "/v1/events", served.event("a", 1), fields, check=201)
+        for _ in range(3):
+            assert there.acquire(timeout=served.PATIENCE)
+        s.stop()
+    finally:
+        s.end()
+    assert [p.headers["traceparent"] for p in server.posts] == [
+        TRACE, None, None
+    ]
+    assert [p.body["metadata"].get("traceparent") for p in server.posts] == [
+        TRACE, None, None
+    ]
 
 
 def test_order_and_reuse(store, server):
