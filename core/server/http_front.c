@@ -291,9 +291,8 @@ look_at_idle(struct http *h, struct http_conn *c, int64_t now)
 			c->seen_set = true;
 			c->seen_requests = requests;
 			c->seen_at = 0;
-			c->seen = requests == 0 && c->engine->key == NULL
-					  ? 0
-					  : info.tcpi_bytes_received;
+			/* a TLS handshake counts as the first head's begin */
+			c->seen = requests == 0 ? 0 : info.tcpi_bytes_received;
 		}
 		if (info.tcpi_bytes_received > c->seen && c->seen_at == 0)
 			c->seen_at = now;

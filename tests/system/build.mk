@@ -24,7 +24,7 @@ EXTRA_DIST += \
 	tests/system/test_walk.py \
 	tests/system/test_ways.py
 
-# Serves a store over HTTP alone: for test_http.py and tests/bench/http.py.
+# Serves a store over HTTP alone: for test_http_server.py and tests/bench/http.py.
 check_PROGRAMS += tests/system/http_server
 tests_system_http_server_CPPFLAGS = $(CORE_CPPFLAGS)
 tests_system_http_server_LDADD = core/libserver.la core/libcore.la \

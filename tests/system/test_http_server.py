@@ -912,6 +912,29 @@ def test_tls(serve, tmp_path):
     s.close()
 
 
+def test_half_a_handshake(serve, tmp_path):
+    folder = str(tmp_path)
+    make_certificate(folder, "localhost")
+    server = serve(
+        tls_cert=folder + "/cert.pem",
+        tls_key=folder + "/key.pem",
+        header_timeout="1s",
+    )
+    half = server.tcp()
+    half.sendall(bytes.fromhex("1603010200010001fc0303"))
+    quiet = tls(server, folder, "localhost")
+    used = tls(server, folder, "localhost")
+    r = Reader(used)
+    used.sendall(get())
+    assert r.answer()[0] == 200
+    assert Reader(half).ended()
+    assert Reader(quiet).ended()
+    used.sendall(get())
+    assert r.answer()[0] == 200
+    for s in (half, quiet, used):
+        s.close()
+
+
 def test_tls_settings(serve, tmp_path):
     server = serve(tls_cert=str(tmp_path / "cert.pem"))
     assert server.port is None and "go together" in server.first
