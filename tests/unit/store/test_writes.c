@@ -5,7 +5,11 @@
 
 #include <dirent.h>
 #include <pthread.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/diag.h"
@@ -117,7 +121,7 @@ test_every_lag(void **state)
 	struct reindex_report report;
 
 	(void)state;
-	for (unsigned round = 0; round < 8; round++) {
+	for (unsigned round = 0; round < 5; round++) {
 		struct store *s = open_indexing(dir, 0);
 		struct store *r = must_read(dir);
 		for (unsigned i = 0; i < 3; i++) {
@@ -158,7 +162,7 @@ static void
 test_after_a_crash(void **state)
 {
 	(void)state;
-	for (unsigned round = 0; round < 6; round++) {
+	for (unsigned round = 0; round < 4; round++) {
 		struct store *s = open_indexing(dir, 0);
 		append_some(s, draw(300));
 		folder_empty(other);
@@ -174,6 +178,78 @@ test_after_a_crash(void **state)
 		check_agrees(s);
 		store_close(s);
 	}
+}
+
+/* Appends until it is killed; what was acknowledged is told in shared memory.
+ */
+static void
+append_for_ever(_Atomic uint64_t *acknowledged)
+{
+	struct store *s = open_indexing(dir, 0);
+	struct receipt got;
+
+	for (unsigned i = 0;; i++) {
+		unsigned token = i % (TOKENS - 1) + 1;
+		struct record_draft d = draft_sized(i, 300);
+		d.token = number(token);
+		if (store_commit(s, &got, &d, 1, &err) != 0)
+			_exit(1);
+		atomic_fetch_add(&acknowledged[token], 1);
+		atomic_fetch_add(&acknowledged[0], 1);
+	}
+}
+
+/* What the records themselves say. */
+static void
+count_records(struct store *s, uint64_t out[TOKENS])
+{
+	struct reader *r = reader_new(s);
+	struct record_view v;
+	int rc;
+
+	memset(out, 0, TOKENS * sizeof(out[0]));
+	while ((rc = reader_next(r, &v, &err)) > 0)
+		if (v.token != 0)
+			out[v.token / number(1)]++;
+	assert_int_equal(rc, 0);
+	reader_free(r);
+}
+
+static void
+test_killed(void **state)
+{
+	_Atomic uint64_t *acknowledged =
+		mmap(NULL, TOKENS * sizeof(*acknowledged),
+		     PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	uint64_t there[TOKENS];
+	int status;
+
+	(void)state;
+	assert_true(acknowledged != MAP_FAILED);
+	for (unsigned round = 0; round < 5; round++) {
+		uint64_t until = atomic_load(&acknowledged[0]) + 40 + draw(150);
+		pid_t pid = fork();
+		if (pid == 0)
+			append_for_ever(acknowledged);
+		assert_true(pid > 0);
+		while (atomic_load(&acknowledged[0]) < until &&
+		       waitpid(pid, &status, WNOHANG) == 0)
+			sched_yield();
+		kill(pid, SIGKILL);
+		waitpid(pid, &status, 0);
+		assert_true(atomic_load(&acknowledged[0]) >= until);
+		struct store *s = open_indexing(dir, 0);
+		count_records(s, there);
+		for (unsigned i = 1; i < TOKENS; i++) {
+			assert_true(there[i] >= atomic_load(&acknowledged[i]));
+			assert_int_equal(store_token_writes(s, number(i)),
+					 there[i]);
+		}
+		check_agrees(s);
+		assert_true(round < 2 || store_indexed(s, NULL) > 0);
+		store_close(s);
+	}
+	munmap((void *)acknowledged, TOKENS * sizeof(*acknowledged));
 }
 
 /* The index's file, for LMDB to be read and written by its bytes. */
@@ -404,6 +480,7 @@ main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(test_after_a_crash, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(test_killed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_changed_count, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_wrong_count, setup,
