@@ -25,6 +25,7 @@
 
 #define PATIENCE 60 /* s; how long a test that fails takes */
 
+static struct os table;
 static struct weir_err err;
 static char *dir;
 static struct store *store;
@@ -107,6 +108,9 @@ setup(void **state)
 {
 	(void)state;
 	signal(SIGPIPE, SIG_IGN);
+	table = *os_real();
+	table.realloc = scarce;
+	os_set(&table);
 	dir = folder_make();
 	store = must_write(dir);
 	assert_ok(config_load(&config, NULL, dir, &err), err);
@@ -120,11 +124,11 @@ teardown(void **state)
 	(void)state;
 	if (running)
 		stop_thread();
-	os_set(NULL);
 	uv_run(&loop, UV_RUN_DEFAULT);
 	assert_int_equal(uv_loop_close(&loop), 0);
 	config_free(config);
 	store_close(store);
+	os_set(NULL);
 	folder_drop(dir);
 	return 0;
 }
@@ -236,15 +240,11 @@ test_no_memory(void **state)
 {
 	struct text_options o = {
 		.loop = &loop, .store = store, .config = config};
-	static struct os table;
 
 	(void)state;
 	o.fd = listen_somewhere();
 	assert_int_equal(uv_async_init(&loop, &stop, on_stop), 0);
 	assert_ok(text_start(&text, &o, &err), err);
-	table = *os_real();
-	table.realloc = scarce;
-	os_set(&table);
 	assert_int_equal(pthread_create(&thread, NULL, run_loop, NULL), 0);
 	running = true;
 	for (unsigned nth = 1, calm = 0; calm < 3; nth++) {
@@ -270,19 +270,14 @@ test_start_without_memory(void **state)
 {
 	struct text_options o = {
 		.loop = &loop, .store = store, .config = config};
-	static struct os table;
 	int rc = -1;
 
 	(void)state;
-	table = *os_real();
-	table.realloc = scarce;
 	for (unsigned nth = 1; rc != 0; nth++) {
 		o.fd = listen_somewhere();
-		os_set(&table);
 		until_none = nth;
 		rc = text_start(&text, &o, &err);
 		until_none = 0;
-		os_set(NULL);
 		if (rc != 0)
 			assert_int_equal(rc, WEIR_ENOMEM);
 		uv_run(&loop, UV_RUN_NOWAIT);
