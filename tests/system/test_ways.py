@@ -23,6 +23,7 @@ SAME = (
     (r"weir_[A-Za-z0-9_-]{43}", "SECRET"),
     (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "UUID"),
     (r"\b[0-9a-f]{64}\b", "HASH"),
+    (r"\b[0-9a-f]{16}\b", "ID"),
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "TIME"),
     # Who appends by a token leaves its sequence in the record.
     (r',"token":\d+', ""),
@@ -347,6 +348,35 @@ def test_dead_letters(ways):
         compare(ways, command)
 
 
+RULES = [
+    "schema create --aggregate s --events a,b --snapshot-threshold 10",
+    "schema create --aggregate s --events a,b",
+    "schema create --aggregate s",
+    "schema add --aggregate s --events c",
+    "schema add --aggregate nothing --events c",
+    "schema remove --aggregate s --event c",
+    "schema remove --aggregate s --event none",
+    "schema list",
+    "schema list --json",
+    "schema show s",
+    "schema show s --json",
+    "schema show nothing",
+    "aggregate apply s 1 a --field x=1 --json",
+    "aggregate apply s 1 c --field x=1",
+    "aggregate apply s 1 c --field x=1 --json",
+    "token generate --group g --user u --limit 5 --json",
+    "token generate --group g",
+    "token generate --group g --user u --scope none",
+    "token revoke nothing",
+    "token refresh --token nothing --limit 3",
+]
+
+
+def test_rules(ways):
+    for command in RULES:
+        compare(ways, command)
+
+
 def test_an_export_of_a_server_is_exact(ways):
     """The bytes of a payload come by --server, too: hashes are checked."""
     weir, more, _ = ways["server"]
@@ -393,14 +423,15 @@ def test_the_environment_names_the_server(ways):
 
 def test_tail_follows_a_server(ways):
     weir, more, _ = ways["server"]
-    p = weir.start("tail", "-f", "-n", "1", *more)
+    last = weir("status", "--json", "--data-dir",
+                weir.dir).json()["committed"]
+    p = weir.start("tail", "-f", "--from", last + 1, *more)
     try:
-        first = json.loads(p.stdout.readline())
         for i in range(3):
             weir("aggregate", "apply", "follow", str(i), "e", *more)
             r = json.loads(p.stdout.readline())
-            assert r["aggregate_id"] == str(i)
-            assert r["sequence"] > first["sequence"]
+            assert (r["aggregate_id"], r["sequence"]) == (
+                str(i), last + 1 + i)
     finally:
         p.terminate()
     p.communicate(timeout=20)
@@ -425,3 +456,32 @@ def test_the_server_comes_and_goes(weir):
         "aggregate", "replay", "order", "1").out.splitlines()]
     assert seen == list(range(n))
     weir("check")
+
+
+def test_tls(weir):
+    """A server's certificate is checked, against --cacert when it is given."""
+    if shutil.which("openssl") is None:
+        pytest.skip("there is no openssl program")
+    cert, key = (os.path.join(weir.cwd, n) for n in ("cert.pem", "key.pem"))
+    run.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+             "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+             "-subj", "/CN=localhost", "-addext",
+             "subjectAltName=DNS:localhost,IP:127.0.0.1",
+             "-keyout", key, "-out", cert], check=0)
+    weir("config", "--tls-cert", cert, "--tls-key", key)
+    weir("start", "--port", "0", "--text-port", "0")
+    try:
+        url = "https://" + weir("status", "--json").json()["http"]
+        token = os.path.join(weir.cwd, "token")
+        with open(token, "w", encoding="utf-8") as f:
+            f.write(weir("token", "generate", "--group", "g", "--user",
+                         "u").out)
+        args = ("aggregate", "apply", "order", "1", "placed", "--json",
+                "--server", url, "--token-file", token)
+        refused = weir(*args, code=6)
+        assert "certificate" in refused.err
+        r = weir(*args, "--cacert", cert).json()
+        assert r["metadata"]["issued_by"] == {"group": "g", "user": "u"}
+        assert weir(*args, env={"WEIR_CACERT": cert}).json()["version"] == 2
+    finally:
+        weir("stop", code=None)
