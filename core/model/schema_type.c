@@ -33,9 +33,9 @@ static const struct {
 	{"double precision", SCHEMA_DOUBLE, 0},
 	{"real", SCHEMA_REAL, 0},
 	{"date", SCHEMA_DATE, 0},
-	{"time", SCHEMA_TIME, 0},
-	{"timestamp", SCHEMA_TIMESTAMP, 0},
-	{"timestamptz", SCHEMA_TIMESTAMPTZ, 0},
+	{"time", SCHEMA_TIME, 6},
+	{"timestamp", SCHEMA_TIMESTAMP, 6},
+	{"timestamptz", SCHEMA_TIMESTAMPTZ, 6},
 	{"uuid", SCHEMA_UUID, 0},
 	{"bytea", SCHEMA_BYTES, 0},
 };
@@ -163,8 +163,22 @@ fits_date(struct weir_str v)
 	return clock_parse(&us, str_of(text), &why) == 0;
 }
 
+/* Are the decimals of a second no more than those, but for zeros? */
 static bool
-fits_time(struct weir_str v)
+few_decimals(const char *text, uint32_t most)
+{
+	const char *p = strchr(text, '.');
+	uint32_t n = 0, last = 0;
+
+	for (p = p != NULL ? p + 1 : ""; *p >= '0' && *p <= '9'; p++) {
+		n++;
+		last = *p != '0' ? n : last;
+	}
+	return last <= most;
+}
+
+static bool
+fits_time(struct weir_str v, uint32_t decimals)
 {
 	char text[TEXT_MAX + 1], full[TEXT_MAX + 32];
 	const char *why;
@@ -175,12 +189,13 @@ fits_time(struct weir_str v)
 		return false;
 	snprintf(full, sizeof(full), "2000-01-01T%s%sZ", text,
 		 n == 5 ? ":00" : "");
-	return clock_parse(&us, str_of(full), &why) == 0;
+	return clock_parse(&us, str_of(full), &why) == 0 &&
+	       few_decimals(text, decimals);
 }
 
-/* With an offset, or without one unless it is wanted. */
+/* Without an offset: a column would drop it. */
 static bool
-fits_timestamp(struct weir_str v, bool offset)
+fits_timestamp(struct weir_str v, uint32_t decimals)
 {
 	char text[TEXT_MAX + 32];
 	const char *why;
@@ -189,10 +204,27 @@ fits_timestamp(struct weir_str v, bool offset)
 
 	if (!short_text(text, &n, v))
 		return false;
-	if (clock_parse(&us, (struct weir_str){text, n}, &why) == 0)
-		return true;
 	memcpy(text + n, "Z", 2);
-	return !offset && clock_parse(&us, str_of(text), &why) == 0;
+	return clock_parse(&us, str_of(text), &why) == 0 &&
+	       few_decimals(text, decimals);
+}
+
+/* With one, of less than 16 hours. */
+static bool
+fits_timestamptz(struct weir_str v, uint32_t decimals)
+{
+	char text[TEXT_MAX + 1];
+	const char *why;
+	int64_t us;
+	size_t n;
+
+	if (!short_text(text, &n, v) ||
+	    clock_parse(&us, (struct weir_str){text, n}, &why) != 0)
+		return false;
+	if (n > 6 && (text[n - 6] == '+' || text[n - 6] == '-') &&
+	    memcmp(text + n - 5, "16", 2) >= 0)
+		return false;
+	return few_decimals(text, decimals);
 }
 
 static bool
@@ -272,11 +304,11 @@ fits_one(const struct schema_type *t, struct weir_str v)
 	case SCHEMA_DATE:
 		return fits_date(v);
 	case SCHEMA_TIME:
-		return fits_time(v);
+		return fits_time(v, t->n);
 	case SCHEMA_TIMESTAMP:
-		return fits_timestamp(v, false);
+		return fits_timestamp(v, t->n);
 	case SCHEMA_TIMESTAMPTZ:
-		return fits_timestamp(v, true);
+		return fits_timestamptz(v, t->n);
 	case SCHEMA_UUID:
 		return fits_uuid(v);
 	case SCHEMA_BYTES:

@@ -12,6 +12,7 @@ import time
 
 import pytest
 
+import pg
 import run
 
 needs_sqlite = pytest.mark.skipif(
@@ -229,3 +230,68 @@ def test_running_sink_follows(weir, serve):
     after = columns(path, "a")
     assert {k: after[k] for k in before} == before
     assert after["n"].upper() in ("INTEGER", "BIGINT")
+
+
+# Values at the edges of each type: what is taken is in every mirror.
+VALUES = {
+    "text": ['""', '"a\\u00e9\\ud83d\\ude00\\n\\t\\""', "null"],
+    "boolean": ["true", "false", "null"],
+    "smallint": ["-32768", "32767", "0", "-0"],
+    "integer": ["2147483647", "-2147483648"],
+    "bigint": ["9223372036854775807", "-9223372036854775808"],
+    "numeric": ["0.1", "1e400", "-12345678901234567890.0123456789", "1E-20",
+                "0e99", "1" + 200 * "0", "-0.0", "1e131071"],
+    "numeric(5,2)": ["999.99", "-0.01", "1e2", "12345e-2", "0.10000", "0e9"],
+    "numeric(3)": ["999", "1.0", "10e1"],
+    "double precision": ["1e307", "-1.5", "1e-307", "0", "0.1", "9e306"],
+    "real": ["1e37", "0.1", "1e-37", "16777217"],
+    "varchar(3)": ['"abc"', '"\\u00e9\\ud83d\\ude00x"', '"\xe9\xe9x"', '""'],
+    "char(2)": ['"ab"', '"a"', '""'],
+    "date": ['"2026-02-28"', '"0001-01-01"', '"9999-12-31"'],
+    "time": ['"23:59:59.999999"', '"10:11"', '"10:11:12"', '"00:00:00"'],
+    "timestamp": ['"2026-01-02T03:04:05"', '"2026-01-02 03:04:05.5"',
+                  '"0001-01-01T00:00:00"', '"2026-01-02t03:04:05.1234560"'],
+    "timestamptz": ['"2026-01-02T03:04:05Z"', '"2026-01-02T03:04:05+02:00"',
+                    '"9999-12-31T23:59:59.999999Z"', '"0001-01-01T00:00:00Z"',
+                    '"2026-01-02T03:04:05.100000000-15:59"'],
+    "uuid": ['"00000000-0000-0000-0000-00000000000A"'],
+    "jsonb": ["1", "{}", '{"a":[1,"\\u00e9"]}', "null", '"a"', "1e400"],
+    "json": ["1", "[]", "null"],
+    "bytea": ['"\\\\x00ff"', '"plain"', '""', '{"$base64":"AAE="}'],
+    "integer[]": ["[]", "[1,2,null]", "null"],
+    "text[]": ['["a","b \\"c\\"",""]', "[]"],
+    "numeric(5,2)[]": ["[1.50,2]"],
+    "boolean[]": ["[true,false]"],
+    "timestamptz[]": ['["2026-01-02T03:04:05Z"]'],
+}
+
+
+@pytest.mark.parametrize("sink", ["sqlite", "csv", "postgres"])
+def test_what_is_taken_fits(weir, sink, request):
+    if run.plugin_path(sink) is None:
+        pytest.skip("the sink is not built")
+    if sink == "postgres":
+        if not (pg.find_bin() or os.environ.get("WEIR_TEST_STRICT")):
+            pytest.skip("there is no PostgreSQL")
+        db = request.getfixturevalue("pg_db")
+        options = ["--connection", db.uri]
+    else:
+        options = {"sqlite": ["--path", "m.db"],
+                   "csv": ["--output-dir", "csv"]}[sink]
+    weir("plugin", sink, *options)
+    weir("schema", "create", "v", "--events", "e")
+    weir("schema", "set", "v", "--event", "e", *[
+        x for i, t in enumerate(VALUES) for x in (
+            "--optional-field", "f%d:%s" % (i, t))])
+    lines = "".join(
+        '{"aggregate_type":"v","aggregate_id":"%d-%d","event_type":"e",'
+        '"payload":{"f%d":%s}}\n' % (i, k, i, value)
+        for i, values in enumerate(VALUES.values())
+        for k, value in enumerate(values))
+    a = weir("import", "-", "--sink-wait", "60s", "--require-sinks",
+             input=lines, code=None)
+    parked = weir("sink", "dead-letters", sink, "--json").json()
+    status = weir("sink", "status", "--json").json()[0]
+    assert parked == [] and status["parked"] == 0
+    assert a.code == 0, a.err
+    assert status["lag_records"] == 0
