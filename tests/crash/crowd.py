@@ -438,8 +438,10 @@ class Crowd:
         self.look()
         self.verify()
         for c in self.clients:
-            if isinstance(c, Poster) and (c.unsure or len(c.acked) != sum(map(len, c.commits))):
-                raise Broken("an append was never answered")
+            if isinstance(c, Poster):
+                sent = sum(map(len, c.commits))
+                if c.unsure or len(c.acked) != sent:
+                    raise Broken("an append was never answered")
         self._streams_end()
         self.weir("sink", "resume", *self.sinks, "--sink-wait", "0s")
         wait_for(self.caught_up, "the sinks catch up")
