@@ -167,10 +167,13 @@ check_type(struct api_call *c)
 static void
 too_long(struct api_call *c)
 {
-	api_refuse(c, 413, WEIR_EINPUT,
-		   "the body is longer than %zu bytes, the most that is taken "
-		   "here",
-		   c->body_max);
+	if (c->body_max == 0)
+		api_refuse(c, 400, WEIR_EINPUT, "no body is taken here");
+	else
+		api_refuse(c, 413, WEIR_EINPUT,
+			   "the body is longer than %zu bytes, the most that "
+			   "is taken here",
+			   c->body_max);
 	c->answer.close = true;
 }
 

@@ -9,6 +9,7 @@
 
 #include "base/json.h"
 #include "base/os.h"
+#include "base/str.h"
 #include "model/policy.h"
 #include "server/api_int.h"
 
@@ -184,6 +185,20 @@ test_request_ids(void **state)
 
 /* ---- rights -------------------------------------------------------------- */
 
+/* A route's path, with x for each {...}. */
+static void
+path_of(char *out, size_t cap, const char *pattern)
+{
+	size_t k = 0;
+
+	for (const char *p = pattern; *p != '\0' && k + 1 < cap; p++) {
+		out[k++] = *p == '{' ? 'x' : *p;
+		if (*p == '{')
+			p = strchr(p, '}');
+	}
+	out[k] = '\0';
+}
+
 struct need {
 	struct api_test *t;
 	const char *none, *read, *append;
@@ -196,14 +211,8 @@ check_rights(void *cookie, const struct api_route *r)
 	struct need *n = cookie;
 	const char *wrong = (r->flags & API_READ) != 0 ? n->append : n->read;
 	char target[300];
-	size_t k = 0;
 
-	for (const char *p = r->pattern; *p != '\0'; p++) {
-		target[k++] = *p == '{' ? 'x' : *p;
-		if (*p == '{')
-			p = strchr(p, '}');
-	}
-	target[k] = '\0';
+	path_of(target, sizeof(target), r->pattern);
 	if ((r->flags & API_OPEN) != 0) {
 		assert_true(
 			ask_as(n->t, NULL, r->method, target, NULL)->status !=
@@ -409,6 +418,37 @@ is_ours(const char *pattern)
 	return true;
 }
 
+/* Every parameter of its query is known. */
+static void
+check_params(struct api_test *t, const char *pattern, const char *method,
+	     struct weir_str op)
+{
+	struct weir_str params, key, value, in, name;
+	const char *body = json_get(op, "requestBody", &value) ? "{}" : NULL;
+	const char *fields = strcmp(pattern, "/v1/import") == 0
+				     ? "Content-Type: application/x-ndjson"
+				     : NULL;
+	char target[400], path[300];
+	struct json_iter it;
+
+	if (!json_get(op, "parameters", &params))
+		return;
+	path_of(path, sizeof(path), pattern);
+	json_iter_init(&it, params);
+	while (json_iter_next(&it, &key, &value)) {
+		if (!json_get(value, "in", &in) || !str_is(in, "\"query\""))
+			continue;
+		assert_true(json_get(value, "name", &name));
+		snprintf(target, sizeof(target), "%s?%.*s=", path,
+			 (int)name.len - 2, name.data + 1);
+		const struct said *a = ask(t, method, target, fields, body);
+		if (strstr(a->body, "unknown query parameter") != NULL)
+			fail_msg("%s %s: %s", method, target, a->body);
+	}
+	snprintf(target, sizeof(target), "%s?zzz=", path);
+	assert_status(ask(t, method, target, fields, body), 400);
+}
+
 /* The operation is a route; every status of ours was seen. */
 static void
 check_operation(const char *pattern, const char *method, struct weir_str op)
@@ -455,8 +495,10 @@ test_openapi(void **state)
 		snprintf(pattern, sizeof(pattern), "%.*s", (int)key.len - 2,
 			 key.data + 1);
 		for (size_t i = 0; i < 5; i++)
-			if (json_get(item, lower(methods[i]), &op))
+			if (json_get(item, lower(methods[i]), &op)) {
 				check_operation(pattern, methods[i], op);
+				check_params(t, pattern, methods[i], op);
+			}
 	}
 }
 
