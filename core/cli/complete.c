@@ -118,7 +118,7 @@ wants_value(const struct cli_command *cmd, const char *word)
 	size_t at = 0;
 
 	while (word[0] == '-' && (o = table_option(cmd, &at)) != NULL)
-		if (o->arg != NULL &&
+		if (o->arg != NULL && !(o->flags & CLI_MAYBE) &&
 		    ((word[1] == '-' && strcmp(o->name, word + 2) == 0) ||
 		     (o->letter != 0 && word[1] == o->letter &&
 		      word[2] == '\0')))

@@ -1015,4 +1015,6 @@ def test_completion(mirrored):
     assert complete(mirrored, "plugin", "map", "--plugin", "js") == ["json"]
     assert complete(mirrored, "aggregate", "apply", "--content", "t") == [
         "text"]
+    assert complete(mirrored, "start", "--restrict", "--no") == [
+        "--no-sinks"]
     assert complete(mirrored, "nonsense", "") == []

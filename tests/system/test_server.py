@@ -582,6 +582,9 @@ def test_writer_fails_and_comes_back(server):
 
     wait_for(again)
     assert "opened again" in server.said()
+    with server.connect("text") as t:
+        t.sendall(b"Connect\tc\n")
+        assert t.recv(100).startswith(b"Connected")
     assert "weir_writer_failures_total 1" in server.get("/metrics")[1]
     committed = server.weir("status", "--json").json()["committed"]
     assert acknowledged + 1 <= committed <= acknowledged + 2
