@@ -73,7 +73,7 @@ const struct rule *rules_find(const struct rules *r, enum rule_kind kind,
 
 /* Appends the next record of a rule: version is the one that it must have now,
  * 0 for none. WEIR_ECONFLICT when others were faster. The payload is all of the
- * rule. Takes it in before it returns. */
+ * rule. */
 int policy_append(struct policy *p, enum rule_kind kind, struct weir_str id,
 		  uint64_t version, const char *event, struct weir_str payload,
 		  const struct policy_actor *by, struct weir_err *err);
