@@ -149,12 +149,15 @@ check_type(struct api_call *c)
 	const char *coding = api_header(c, "Content-Encoding");
 	bool json = (c->route->flags & API_JSON) != 0;
 	const char *type = json ? "application/json" : "application/x-ndjson";
+	const char *other = !json ? "application/ndjson"
+			    : strcmp(c->route->method, "PATCH") == 0
+				    ? "application/merge-patch+json"
+				    : NULL;
 
 	if (c->request.header == NULL ||
 	    (given == NULL && (c->route->flags & API_BODY_OPTIONAL) != 0))
 		return;
-	if (!is_type(given, type) &&
-	    (json || !is_type(given, "application/ndjson")))
+	if (!is_type(given, type) && (other == NULL || !is_type(given, other)))
 		api_refuse(c, 415, WEIR_EINPUT,
 			   "the body must be sent with Content-Type: %s "
 			   "(charset utf-8)",

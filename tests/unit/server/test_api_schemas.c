@@ -57,10 +57,10 @@ find_header(void *cookie, const char *name)
 {
 	const struct header *h = cookie;
 
-	if (strcasecmp(name, "Content-Type") == 0)
-		return "application/json";
-	return h->name != NULL && strcasecmp(h->name, name) == 0 ? h->value
-								 : NULL;
+	if (h->name != NULL && strcasecmp(h->name, name) == 0)
+		return h->value;
+	return strcasecmp(name, "Content-Type") == 0 ? "application/json"
+						     : NULL;
 }
 
 static void
@@ -210,6 +210,13 @@ test_conditions(void **state)
 		"\"version\":3");
 	assert_answer(400, call_if("If-Match", "x", "DELETE", ONE, NULL),
 		      "If-Match");
+	assert_answer(200,
+		      call_if("Content-Type", "application/merge-patch+json",
+			      "PATCH", ONE, "{\"locked\":true}"),
+		      "\"locked\":true");
+	assert_int_equal(call_if("Content-Type", "application/merge-patch+json",
+				 "PUT", ONE, "{\"events\":[\"b\"]}"),
+			 415);
 }
 
 static void
