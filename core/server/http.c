@@ -221,22 +221,20 @@ renew_certificate(struct http *h, struct weir_err *err)
 {
 	struct http_engine *fresh;
 	sigset_t all, before;
-	int rc;
+	int rc = http_engine_is_current(h->secure, err);
 
+	if (rc > 0)
+		return 0;
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	rc = http_engine_start(&fresh, h, true, err);
+	if (rc == 0)
+		rc = http_engine_start(&fresh, h, true, err);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (rc != 0)
 		return err_prefix(err, "the old certificate stays in use");
 	pthread_mutex_lock(&h->lock);
-	if (strcmp(fresh->cert, h->secure->cert) == 0 &&
-	    strcmp(fresh->key, h->secure->key) == 0) {
-		fresh->retired = true;
-	} else {
-		h->secure->retired = true;
-		h->secure = fresh;
-	}
+	h->secure->retired = true;
+	h->secure = fresh;
 	pthread_mutex_unlock(&h->lock);
 	http_front_wake(h);
 	return 0;

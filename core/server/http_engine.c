@@ -247,6 +247,22 @@ work(void *cookie)
 
 /* ---- engines ------------------------------------------------------------- */
 
+int
+http_engine_is_current(const struct http_engine *e, struct weir_err *err)
+{
+	const struct http *h = e->http;
+	char *cert = NULL, *key = NULL;
+	int rc = read_pem(&cert, h->cert_path, "tls_cert", err);
+
+	if (rc == 0)
+		rc = read_pem(&key, h->key_path, "tls_key", err);
+	if (rc == 0)
+		rc = strcmp(cert, e->cert) == 0 && strcmp(key, e->key) == 0;
+	wipe(key);
+	wipe(cert);
+	return rc;
+}
+
 static int
 start_worker(struct http_worker *w, struct http_engine *e, struct weir_err *err)
 {

@@ -95,6 +95,8 @@ struct http_engine {
 };
 int http_engine_start(struct http_engine **out, struct http *h, bool tls,
 		      struct weir_err *err);
+/* 1 when its certificate and key are those of the files, else 0, or a code. */
+int http_engine_is_current(const struct http_engine *e, struct weir_err *err);
 /* No connection of it is suspended. */
 void http_engine_stop(struct http_engine *e);
 /* The worker with the fewest connections. */

@@ -901,6 +901,12 @@ def test_tls(serve, tmp_path):
         assert Reader(s).answer()[0] == 200
         s.close()
 
+    # the same one again is no change
+    tasks = "/proc/%d/task" % server.p.pid
+    threads = set(os.listdir(tasks))
+    assert server.ask("reload") == "ok"
+    assert set(os.listdir(tasks)) <= threads
+
     # a bad one changes nothing
     with open(folder + "/key.pem", "w") as f:
         f.write("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n")
