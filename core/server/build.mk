@@ -3,7 +3,8 @@
 noinst_LTLIBRARIES += core/libserver.la
 core_libserver_la_CPPFLAGS = $(CORE_CPPFLAGS) -I$(top_builddir)/core \
 	$(UV_CFLAGS) $(MHD_CFLAGS)
-SERVER_LIBS = $(UV_LIBS) $(MHD_LIBS)
+# libmicrohttpd is loaded, not linked: see core/server/mhd.h.
+SERVER_LIBS = $(UV_LIBS)
 core_libserver_la_SOURCES = \
 	core/server/api.c \
 	core/server/api.h \
@@ -45,6 +46,8 @@ core_libserver_la_SOURCES = \
 	core/server/hub.c \
 	core/server/listen.c \
 	core/server/listen.h \
+	core/server/mhd.c \
+	core/server/mhd.h \
 	core/server/notify.c \
 	core/server/notify.h \
 	core/server/pidfile.c \

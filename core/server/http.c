@@ -199,7 +199,9 @@ http_start(struct http **out, const struct http_options *o,
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&h->gone, &attr);
 	pthread_condattr_destroy(&attr);
-	rc = take_settings(h, o->config, err);
+	rc = mhd_load(err);
+	if (rc == 0)
+		rc = take_settings(h, o->config, err);
 	if (rc == 0)
 		rc = take_paths(h, &h->tls, o->config, err);
 	if (rc == 0)

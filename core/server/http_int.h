@@ -16,7 +16,6 @@
  * front looks at what is atomic in it. All of them are in lists under `lock`.
  */
 
-#include <microhttpd.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -27,6 +26,7 @@
 #include "server/feed.h"
 #include "server/http.h"
 #include "server/http_head.h"
+#include "server/mhd.h"
 
 struct api_answer;
 struct api_call;
