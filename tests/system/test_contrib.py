@@ -9,6 +9,7 @@ import re
 import shutil
 import socket
 import subprocess
+import time
 
 import pytest
 
@@ -46,7 +47,11 @@ def metrics(weir, tmp_path):
     weir("plugin", "json", "--path", tmp_path / "out.json")
     weir("start", "--port", "0", "--text-port", "0")
     try:
-        for _ in range(2):
+        # a request is counted once it has ended, the first one as well
+        text = ""
+        until = time.monotonic() + 30
+        while ("weir_http_requests_total{" not in text
+               and time.monotonic() < until):
             text = fetch(os.path.join(weir.dir, "weir.sock"))
         yield text
     finally:
