@@ -91,8 +91,8 @@ int record_json(struct buf *out, const struct record_view *v,
 		const uint8_t root[RECORD_DIGEST]);
 
 /* The same with what it leaves out and the hash covers, so that the hash can be
- * checked again: salt, and payload_base64 when the payload holds line breaks.
- */
+ * checked again: token, salt, and payload_base64 when the payload holds line
+ * breaks. */
 int record_json_exact(struct buf *out, const struct record_view *v,
 		      const uint8_t root[RECORD_DIGEST]);
 

@@ -174,7 +174,7 @@ put_place(struct buf *out, const struct record_view *v, const uint8_t *root)
 	out->len = (size_t)(p - out->data);
 }
 
-/* What the hash covers and the members above do not show; mostly nothing. */
+/* What is not as usual; mostly nothing. */
 static void
 put_rest(struct buf *out, const struct record_view *v)
 {
@@ -187,8 +187,6 @@ put_rest(struct buf *out, const struct record_view *v)
 		buf_puts(out, ",\"content\":\"bytes\"");
 	if (v->op != WEIR_OP_EVENT)
 		buf_printf(out, ",\"op\":\"%s\"", ops[v->op]);
-	if (v->token != 0)
-		buf_printf(out, ",\"token\":%" PRIu64, v->token);
 }
 
 int
@@ -226,6 +224,8 @@ record_json_exact(struct buf *out, const struct record_view *v,
 	if (record_json(out, v, root) != 0)
 		return WEIR_ENOMEM;
 	out->len--; /* the closing brace */
+	if (v->token != 0)
+		buf_printf(out, ",\"token\":%" PRIu64, v->token);
 	if (v->salt.data != NULL && v->salt.len > 0 && v->salt.len <= 64) {
 		str_hex(hex, v->salt.data, v->salt.len);
 		buf_printf(out, ",\"salt\":\"%s\"", hex);
