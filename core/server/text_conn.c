@@ -20,6 +20,7 @@
 #include "base/os.h"
 
 #define CLOSE_US    2000000
+#define DRAIN_US    500000 /* the same of a server that stops */
 #define KEEPALIVE_S 60
 #define INPUT_FIRST 256u
 #define INPUT_MAX   (2 * TEXT_LINE_MAX + 16)
@@ -200,7 +201,8 @@ shut(struct text_conn *c)
 {
 	uv_shutdown_t *r = mem_new(sizeof(*r));
 
-	int64_t soon = clock_monotonic() + CLOSE_US;
+	int64_t soon =
+		clock_monotonic() + (c->t->draining ? DRAIN_US : CLOSE_US);
 
 	c->shut = true;
 	c->cut_at = c->cut_at < soon ? c->cut_at : soon;

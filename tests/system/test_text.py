@@ -457,7 +457,7 @@ def test_many_subscribers(serve):
 
 
 def test_slow_subscriber(serve):
-    server = serve({"slow_timeout": "300ms"})
+    server = serve({"slow_timeout": "1s"})
     writer = Client(server, "col")
     slow = Client(server, "col", small=True)
     good = Client(server, "col")
