@@ -37,6 +37,7 @@
 #define TEXT_PENDING   1024u	   /* publishes of one connection */
 #define TEXT_SCRATCH   65536u
 #define TEXT_CHUNK     512u   /* records of one turn of a subscription */
+#define TEXT_SERVED    16u    /* subscriptions of one turn of the loop */
 #define TEXT_SCAN      4096u  /* records of one turn of following */
 #define TEXT_COPY_MAX  16384u /* of a payload that goes through scratch */
 #define TEXT_SECRET    32

@@ -389,18 +389,12 @@ serve(struct sub *s)
 		settle(s, last);
 }
 
+/* Those who become ready again come behind the others. */
 bool
 text_serve_ready(struct text *t)
 {
-	/* Those who become ready again have their next turn later. */
-	struct sub *until = t->ready.last;
-
-	for (struct sub *s = t->ready.first; s != NULL; s = t->ready.first) {
-		bool last = s == until;
-		serve(s);
-		if (last)
-			break;
-	}
+	for (unsigned n = 0; n < TEXT_SERVED && t->ready.first != NULL; n++)
+		serve(t->ready.first);
 	return t->ready.first != NULL;
 }
 
