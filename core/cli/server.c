@@ -638,8 +638,8 @@ const struct cli_command server_commands[] = {
 	 "drain_timeout. Without a server that is no error.",
 	 NULL, NULL, CLI_LOCAL, run_stop},
 	{"status", "show the server, the store and its sinks",
-	 "Works with and without a server; exits 3 without one.", NULL, NULL, CLI_LOCAL,
-	 run_status},
+	 "Works with and without a server; exits 3 without one.", NULL, NULL,
+	 CLI_LOCAL, run_status},
 	{"restart", "stop the server and start it again",
 	 "Options of the running server's start that are not given count "
 	 "again.",
