@@ -43,6 +43,13 @@ bool json_iter_next(struct json_iter *it, struct weir_str *key,
  * it is not there. */
 bool json_get(struct weir_str object, const char *name, struct weir_str *value);
 
+/* A member that is a string, decoded and ended by NUL; "" when it is not there,
+ * is no string or is written with cap bytes or more. One that is a whole number; 0 when
+ * it is not there. */
+void json_get_text(char *out, size_t cap, struct weir_str object,
+		   const char *name);
+uint64_t json_get_u64(struct weir_str object, const char *name);
+
 /* Decodes a raw string (with quotes): at most raw.len - 2 bytes to out. */
 size_t json_decode(char *out, struct weir_str raw);
 int json_decode_buf(struct buf *b, struct weir_str raw); /* appended */

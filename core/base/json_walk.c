@@ -180,6 +180,29 @@ json_get(struct weir_str object, const char *name, struct weir_str *value)
 	return false;
 }
 
+void
+json_get_text(char *out, size_t cap, struct weir_str object, const char *name)
+{
+	struct weir_str value;
+	size_t n = 0;
+
+	if (json_get(object, name, &value) && json_kind(value) == WEIR_STRING &&
+	    value.len - 2 < cap)
+		n = json_decode(out, value);
+	out[n] = '\0';
+}
+
+uint64_t
+json_get_u64(struct weir_str object, const char *name)
+{
+	struct weir_str value;
+	uint64_t n = 0;
+
+	if (json_get(object, name, &value))
+		json_u64(&n, value);
+	return n;
+}
+
 size_t
 json_decode(char *out, struct weir_str raw)
 {

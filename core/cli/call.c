@@ -182,28 +182,6 @@ code_of(int status)
 	}
 }
 
-static void
-take_number(uint64_t *out, struct weir_str object, const char *name)
-{
-	struct weir_str value;
-
-	if (json_get(object, name, &value))
-		json_u64(out, value);
-}
-
-/* A decoded string member; "" when there is none, or it does not fit. */
-static void
-take_text(char *out, size_t cap, struct weir_str object, const char *name)
-{
-	struct weir_str value;
-	size_t n = 0;
-
-	if (json_get(object, name, &value) && json_kind(value) == WEIR_STRING &&
-	    value.len - 2 < cap)
-		n = json_decode(out, value);
-	out[n] = '\0';
-}
-
 /* Fills err from a problem document, as it was filled where it was found. */
 static int
 problem(const struct exchange *x, struct weir_err *err)
@@ -214,11 +192,11 @@ problem(const struct exchange *x, struct weir_err *err)
 
 	if (json_check(body, &body, "answer", NULL) == 0 &&
 	    json_kind(body) == WEIR_OBJECT) {
-		take_text(word, sizeof(word), body, "code");
-		take_text(found.msg, sizeof(found.msg), body, "message");
-		take_number(&found.version, body, "version");
-		take_number(&found.sequence, body, "sequence");
-		take_number(&found.offset, body, "offset");
+		json_get_text(word, sizeof(word), body, "code");
+		json_get_text(found.msg, sizeof(found.msg), body, "message");
+		found.version = json_get_u64(body, "version");
+		found.sequence = json_get_u64(body, "sequence");
+		found.offset = json_get_u64(body, "offset");
 		if (err_code(word) != WEIR_OK)
 			found.code = err_code(word);
 	}

@@ -48,29 +48,6 @@ ask(struct cli *c, struct call_answer *a, struct weir_str *value,
 	return rc;
 }
 
-static void
-take_text(char *out, size_t cap, struct weir_str object, const char *name)
-{
-	struct weir_str value;
-	size_t n = 0;
-
-	if (json_get(object, name, &value) && json_kind(value) == WEIR_STRING &&
-	    value.len - 2 < cap)
-		n = json_decode(out, value);
-	out[n] = '\0';
-}
-
-static uint64_t
-take_number(struct weir_str object, const char *name)
-{
-	struct weir_str value;
-	uint64_t n = 0;
-
-	if (json_get(object, name, &value) && json_kind(value) == WEIR_NUMBER)
-		json_u64(&n, value);
-	return n;
-}
-
 static int64_t
 take_time(struct weir_str object, const char *name)
 {
@@ -78,7 +55,7 @@ take_time(struct weir_str object, const char *name)
 	const char *why;
 	int64_t at;
 
-	take_text(text, sizeof(text), object, name);
+	json_get_text(text, sizeof(text), object, name);
 	return clock_parse(&at, str_of(text), &why) == 0 ? at : 0;
 }
 
@@ -123,7 +100,7 @@ take_state(struct runner_status *st, struct weir_str o)
 {
 	char word[16];
 
-	take_text(word, sizeof(word), o, "state");
+	json_get_text(word, sizeof(word), o, "state");
 	for (st->state = RUNNER_IDLE; st->state < RUNNER_GONE; st->state++)
 		if (strcmp(sinkview_state(st), word) == 0)
 			return;
@@ -135,25 +112,25 @@ take_status(struct runner_status *st, struct weir_str o)
 	struct weir_str rate;
 	char text[32] = "";
 
-	st->cursor = take_number(o, "cursor");
-	st->committed = take_number(o, "committed");
+	st->cursor = json_get_u64(o, "cursor");
+	st->committed = json_get_u64(o, "committed");
 	st->cursor_at = take_time(o, "cursor_at");
-	st->delivered = take_number(o, "delivered");
+	st->delivered = json_get_u64(o, "delivered");
 	if (json_get(o, "rate", &rate) && rate.len < sizeof(text))
 		memcpy(text, rate.data, rate.len);
 	st->rate = strtod(text, NULL);
-	st->attempts = take_number(o, "attempts");
-	st->parked = take_number(o, "parked");
+	st->attempts = json_get_u64(o, "attempts");
+	st->parked = json_get_u64(o, "parked");
 	st->next_try_at = take_time(o, "next_try_at");
 	st->updated_at = take_time(o, "updated_at");
-	st->pid = (int)take_number(o, "pid");
-	st->restarts = take_number(o, "restarts");
+	st->pid = (int)json_get_u64(o, "pid");
+	st->restarts = json_get_u64(o, "restarts");
 	st->ended_at = take_time(o, "ended_at");
-	take_text(st->last_end, sizeof(st->last_end), o, "last_end");
-	take_text(st->last_class, sizeof(st->last_class), o, "last_class");
-	take_text(st->last_code, sizeof(st->last_code), o, "last_code");
-	take_text(st->last_error, sizeof(st->last_error), o, "last_error");
-	take_text(st->last_hint, sizeof(st->last_hint), o, "last_hint");
+	json_get_text(st->last_end, sizeof(st->last_end), o, "last_end");
+	json_get_text(st->last_class, sizeof(st->last_class), o, "last_class");
+	json_get_text(st->last_code, sizeof(st->last_code), o, "last_code");
+	json_get_text(st->last_error, sizeof(st->last_error), o, "last_error");
+	json_get_text(st->last_hint, sizeof(st->last_hint), o, "last_hint");
 	take_state(st, o);
 }
 
@@ -161,8 +138,8 @@ static void
 take_row(struct sink_row *r, struct weir_str o)
 {
 	r->conf = must_mem(sizeof(*r->conf));
-	take_text(r->conf->name, sizeof(r->conf->name), o, "name");
-	take_text(r->conf->plugin, sizeof(r->conf->plugin), o, "plugin");
+	json_get_text(r->conf->name, sizeof(r->conf->name), o, "name");
+	json_get_text(r->conf->plugin, sizeof(r->conf->plugin), o, "plugin");
 	r->conf->enabled = take_truth(o, "enabled");
 	r->conf->paused = take_truth(o, "paused");
 	r->conf->aggregates = take_list(o, "aggregates");
@@ -283,25 +260,25 @@ remote_dead_letter(struct dead_letter *e, struct weir_str o)
 	struct weir_str value;
 
 	memset(e, 0, sizeof(*e));
-	e->sequence = take_number(o, "sequence");
-	e->version = take_number(o, "version");
+	e->sequence = json_get_u64(o, "sequence");
+	e->version = json_get_u64(o, "version");
 	if (json_get(o, "aggregate_type", &value) &&
 	    json_kind(value) == WEIR_STRING)
 		e->aggregate_type = (struct weir_str){value.data, value.len};
 	if (json_get(o, "aggregate_id", &value) &&
 	    json_kind(value) == WEIR_STRING)
 		e->aggregate_id = (struct weir_str){value.data, value.len};
-	take_text(word, sizeof(word), o, "status");
+	json_get_text(word, sizeof(word), o, "status");
 	for (size_t i = 0; i < 4; i++)
 		if (strcmp(words[i], word) == 0)
 			e->status = (enum dead_status)i;
-	take_text(e->reason, sizeof(e->reason), o, "reason");
-	take_text(e->code, sizeof(e->code), o, "code");
-	take_text(e->column, sizeof(e->column), o, "column");
-	take_text(e->message, sizeof(e->message), o, "message");
-	take_text(e->hint, sizeof(e->hint), o, "hint");
-	e->attempts = take_number(o, "attempts");
-	e->waiting = take_number(o, "waiting");
+	json_get_text(e->reason, sizeof(e->reason), o, "reason");
+	json_get_text(e->code, sizeof(e->code), o, "code");
+	json_get_text(e->column, sizeof(e->column), o, "column");
+	json_get_text(e->message, sizeof(e->message), o, "message");
+	json_get_text(e->hint, sizeof(e->hint), o, "hint");
+	e->attempts = json_get_u64(o, "attempts");
+	e->waiting = json_get_u64(o, "waiting");
 	e->first_at = take_time(o, "first_at");
 	e->last_at = take_time(o, "last_at");
 }

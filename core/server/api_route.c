@@ -47,18 +47,6 @@ api_route_each(int (*fn)(void *cookie, const struct api_route *r), void *cookie)
 
 /* ---- decoding ------------------------------------------------------------ */
 
-static int
-hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 /* Decodes s to *to, which moves behind it. False: no valid encoding, or no
  * UTF-8. */
 static bool
@@ -67,17 +55,12 @@ decode(struct weir_str *out, char **to, struct weir_str s, bool plus)
 	char *p = *to;
 
 	for (size_t i = 0; i < s.len; i++) {
-		int high, low;
-
 		*p = plus && s.data[i] == '+' ? ' ' : s.data[i];
 		if (s.data[i] == '%') {
-			if (s.len - i < 3)
+			if (s.len - i < 3 ||
+			    str_unhex(p, (struct weir_str){s.data + i + 1, 2},
+				      1) != 0)
 				return false;
-			high = hex_digit(s.data[i + 1]);
-			low = hex_digit(s.data[i + 2]);
-			if (high < 0 || low < 0)
-				return false;
-			*p = (char)(high << 4 | low);
 			i += 2;
 		}
 		p++;

@@ -445,6 +445,31 @@ test_iter(void **state)
 }
 
 static void
+test_get_values(void **state)
+{
+	struct weir_str object = checked(
+		"{\"s\":\"a\\u00e9\",\"n\":18446744073709551615,\"f\":1.5,"
+		"\"null\":null}");
+	char text[8];
+
+	(void)state;
+	json_get_text(text, sizeof(text), object, "s");
+	assert_string_equal(text, "a\xc3\xa9");
+	json_get_text(text, 8, object, "n");
+	assert_string_equal(text, "");
+	memcpy(text, "before", 7);
+	json_get_text(text, 7, object, "s"); /* written with 7 bytes */
+	assert_string_equal(text, "");
+	json_get_text(text, sizeof(text), object, "none");
+	assert_string_equal(text, "");
+	assert_int_equal(json_get_u64(object, "n"), UINT64_MAX);
+	assert_int_equal(json_get_u64(object, "f"), 0);
+	assert_int_equal(json_get_u64(object, "s"), 0);
+	assert_int_equal(json_get_u64(object, "null"), 0);
+	assert_int_equal(json_get_u64(object, "none"), 0);
+}
+
+static void
 test_get(void **state)
 {
 	struct weir_str object = checked(
@@ -618,6 +643,7 @@ main(void)
 		cmocka_unit_test(test_get),
 		cmocka_unit_test(test_decode),
 		cmocka_unit_test(test_integers),
+		cmocka_unit_test(test_get_values),
 		cmocka_unit_test(test_put_string),
 		cmocka_unit_test(test_layout),
 	};
