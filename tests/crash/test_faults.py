@@ -426,12 +426,23 @@ def test_import_with_an_index(place, monkeypatch):
         monkeypatch.setenv(name, value)
     place.write_lines(200)
     place.weir("import", place.lines)
+    place.weir("reindex")
     assert os.listdir(os.path.join(place.store, "index"))
     place.write_lines(200, first=200)
     Case(
         place, ["import", place.lines, "--batch", "40"],
         [EVENT_ID % i for i in range(200, 400)],
     ).sweep()
+
+
+def test_reindex(place):
+    place.write_lines(200)
+    place.weir("import", place.lines)
+
+    def there(w):
+        assert os.listdir(os.path.join(w.store, "index"))
+
+    Case(place, ["reindex"], after=there).sweep()
 
 
 def test_replay(place):
