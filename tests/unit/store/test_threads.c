@@ -105,6 +105,9 @@ read_along(void *arg)
 		w->fault = "no watch";
 	while (w->fault == NULL && r != NULL) {
 		bool last = atomic_load(&running) == 0;
+		/* what was committed since it last waited */
+		if (last && store_refresh(w->s, &mine) != 0)
+			w->fault = "following failed";
 		while ((rc = reader_next(r, &v, &mine)) > 0)
 			if (v.sequence != ++n)
 				w->fault = "a sequence is wrong";
