@@ -291,11 +291,19 @@ def test_start_after_kill(server):
 
 
 def slow_post(server, body):
-    """A request that is half sent: the connection and its rest."""
+    """A request that is half sent, of which the server knows: the connection
+    and its rest."""
     s = server.local()
     s.sendall(b"POST /v1/events HTTP/1.1\r\nHost: localhost\r\n"
-              b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n"
-              % len(body) + body[:10])
+              b"Content-Type: application/json\r\nExpect: 100-continue\r\n"
+              b"Content-Length: %d\r\n\r\n" % len(body))
+    wanted, said = b"HTTP/1.1 100 Continue\r\n\r\n", b""
+    while wanted.startswith(said) and said != wanted:
+        more = s.recv(len(wanted) - len(said))
+        assert more, said
+        said += more
+    assert said == wanted
+    s.sendall(body[:10])
     return s, body[10:]
 
 
