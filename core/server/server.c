@@ -71,13 +71,14 @@ static void
 tell_ready(struct server *s)
 {
 	set_state(s, "ready");
+	/* first: who waits may look for it */
+	diag(DIAG_INFO, AREA, "ready: %s, http %s, text %s", s->o.dir,
+	     s->info.http, s->info.text);
 	tell_waiting(s, '+', s->info.http);
 	notify_send("READY=1\nSTATUS=Serving %s on %s\nMAINPID=%ld", s->o.dir,
 		    s->info.http, (long)getpid());
 	if (s->o.ready != NULL)
 		s->o.ready(s->o.cookie, s->info.http, s->info.text);
-	diag(DIAG_INFO, AREA, "ready: %s, http %s, text %s", s->o.dir,
-	     s->info.http, s->info.text);
 }
 
 /* ---- once -----------------------------------------------------------------
