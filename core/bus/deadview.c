@@ -134,13 +134,8 @@ static int
 put_record(struct buf *b, struct reader *side, const struct record_view *v,
 	   struct weir_err *err)
 {
-	uint8_t root[RECORD_DIGEST];
-	int rc = reader_root(side, root, v->position, err);
-
 	buf_puts(b, ",\"record\":");
-	if (rc == 0 && record_json(b, v, root) != 0)
-		rc = err_nomem(err);
-	return rc;
+	return reader_json(side, b, v, err);
 }
 
 int

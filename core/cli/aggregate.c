@@ -43,18 +43,6 @@ session_close(struct session *x)
 	store_close(x->s);
 }
 
-int
-aggregate_put_record(struct buf *out, struct reader *side,
-		     const struct record_view *v, struct weir_err *err)
-{
-	uint8_t root[RECORD_DIGEST];
-	int rc = reader_root(side, root, v->position, err);
-
-	if (rc != 0)
-		return rc;
-	return record_json(out, v, root) == 0 ? 0 : err_nomem(err);
-}
-
 /* The head of the aggregate that the command names. */
 static int
 named_head(struct cli *c, struct session *x, struct head *head,
@@ -106,7 +94,7 @@ put_versions(struct cli *c, struct session *x, struct buf *out, uint64_t from,
 		if (rc == 0 && n > from)
 			buf_puts(out, sep);
 		if (rc == 0)
-			rc = aggregate_put_record(out, x->side, &v, err);
+			rc = reader_json(x->side, out, &v, err);
 		if (rc == 0 && out == &c->out)
 			rc = out_spill(c, err);
 	}

@@ -8,13 +8,6 @@
 
 struct head;
 struct reader;
-struct record_view;
-
-/* Appends the EventRecord of v as one line of JSON (without its end), with the
- * aggregate's Merkle root at that version, read through side: another reader
- * than the one that v came from. */
-int aggregate_put_record(struct buf *out, struct reader *side,
-			 const struct record_view *v, struct weir_err *err);
 
 /* Appends the AggregateState at a head (of which the version is not used). */
 int aggregate_put_state(struct buf *out, struct reader *side,

@@ -369,7 +369,7 @@ print_receipt(struct cli *c, struct store *s, const struct receipt *receipt,
 	if (rc == 0)
 		rc = reader_at(r, &v, receipt->position, err);
 	if (rc == 0)
-		rc = aggregate_put_record(&line, side, &v, err);
+		rc = reader_json(side, &line, &v, err);
 	if (rc == 0)
 		rc = out_json(c, buf_str(&line), err);
 	buf_fini(&line);

@@ -13,7 +13,6 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/str.h"
-#include "cli/aggregate.h"
 #include "cli/call.h"
 #include "cli/commands.h"
 #include "cli/outfile.h"

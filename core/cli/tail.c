@@ -4,7 +4,6 @@
 #include "base/err.h"
 #include "base/os.h"
 #include "base/str.h"
-#include "cli/aggregate.h"
 #include "cli/call.h"
 #include "cli/remote.h"
 #include "store/reader.h"
@@ -64,7 +63,7 @@ is_wanted(struct tailer *t, const struct record_view *v)
 static int
 print(struct tailer *t, const struct record_view *v, struct weir_err *err)
 {
-	int rc = aggregate_put_record(&t->c->out, t->side, v, err);
+	int rc = reader_json(t->side, &t->c->out, v, err);
 
 	if (rc != 0)
 		return rc;

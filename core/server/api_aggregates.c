@@ -315,7 +315,7 @@ put_chunk(struct api_call *c, struct reader *r, uint64_t from, uint64_t to,
 			buf_putc(&c->out, ',');
 		rc = reader_at(r, &v, at[n - from], err);
 		if (rc == 0)
-			rc = api_put_view(&c->out, r, &v, err);
+			rc = reader_json(r, &c->out, &v, err);
 		*done = n;
 		if (c->out.len > API_PAGE_BYTES)
 			break;

@@ -9,7 +9,6 @@
 #include <string.h>
 #include <strings.h>
 #include "base/clock.h"
-#include "base/clock.h"
 #include "base/err.h"
 #include "base/str.h"
 #include "server/attempts.h"
@@ -152,19 +151,6 @@ api_may(struct api_call *c, unsigned scope, struct weir_str type,
 	return -1;
 }
 
-int
-api_actor(struct api_call *c, struct record_draft *d, struct weir_err *err)
-{
-	const struct policy_grant *g = c->grant;
-
-	(void)err;
-	d->group = g != NULL ? g->group : c->caller.group;
-	d->user = g != NULL ? g->user : c->caller.user;
-	d->token = g != NULL ? g->token : 0;
-	d->token_limit = g != NULL ? g->limit : 0;
-	return 0;
-}
-
 struct policy_actor
 api_by(const struct api_call *c)
 {
@@ -177,4 +163,15 @@ api_by(const struct api_call *c)
 				     .user = g->user,
 				     .token = g->token,
 				     .limit = g->limit};
+}
+
+void
+api_actor(const struct api_call *c, struct record_draft *d)
+{
+	struct policy_actor by = api_by(c);
+
+	d->group = by.group;
+	d->user = by.user;
+	d->token = by.token;
+	d->token_limit = by.limit;
 }

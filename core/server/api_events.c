@@ -185,9 +185,8 @@ complete(struct api_call *c, size_t i, const struct fields *f)
 		return -1;
 	if (d->traceparent.data == NULL)
 		d->traceparent = f->traceparent;
-	rc = api_actor(c, d, &err);
-	if (rc == 0)
-		rc = take_key(d, f, i, c->ndrafts, &err);
+	api_actor(c, d);
+	rc = take_key(d, f, i, c->ndrafts, &err);
 	if (rc == 0)
 		rc = take_expected(d, f, &err);
 	if (rc != 0)
@@ -274,7 +273,7 @@ put_records(struct api_call *c, struct weir_err *err)
 			buf_putc(&c->out, ',');
 		rc = reader_at(r, &v, c->receipts[i].position, err);
 		if (rc == 0)
-			rc = api_put_view(&c->out, r, &v, err);
+			rc = reader_json(r, &c->out, &v, err);
 	}
 	api_reader_back(c, r);
 	return rc;

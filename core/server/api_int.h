@@ -171,11 +171,10 @@ bool api_sees(const struct api_call *c, unsigned scope, struct weir_str type,
 int api_may(struct api_call *c, unsigned scope, struct weir_str type,
 	    struct weir_str id);
 
-/* Sets issued_by and the token of a draft from the caller. */
-int api_actor(struct api_call *c, struct record_draft *d, struct weir_err *err);
-
 /* The caller as the one who changes a rule; borrowed from c. */
 struct policy_actor api_by(const struct api_call *c);
+/* Sets issued_by and the token of a draft from the caller. */
+void api_actor(const struct api_call *c, struct record_draft *d);
 
 /* Commits c->drafts as one commit: API_LATER, and then the route's finish runs
  * when it is durable, with receipts; a refusal is answered without it. Or 0
@@ -201,13 +200,6 @@ void api_work_free(struct api_work *w);
  * a problem was answered. What it gave stays. */
 struct reader *api_reader(struct api_call *c);
 void api_reader_back(struct api_call *c, struct reader *r);
-
-/* Appends the EventRecord at a position, or of a view. r may be what the view
- * was read with. */
-int api_put_record(struct api_call *c, struct buf *out, uint64_t position,
-		   struct weir_err *err);
-int api_put_view(struct buf *out, struct reader *r, const struct record_view *v,
-		 struct weir_err *err);
 
 /* The first version of an aggregate whose commit came after a time
  * (microseconds from CLOCK_MIN_US on) or a sequence: newest + 1 when none did.

@@ -39,35 +39,6 @@ api_reader_back(struct api_call *c, struct reader *r)
 	reader_free(r);
 }
 
-int
-api_put_view(struct buf *out, struct reader *r, const struct record_view *v,
-	     struct weir_err *err)
-{
-	uint8_t root[RECORD_DIGEST];
-	int rc = reader_root(r, root, v->position, err);
-
-	if (rc != 0)
-		return rc;
-	return record_json(out, v, root) == 0 ? 0 : err_nomem(err);
-}
-
-int
-api_put_record(struct api_call *c, struct buf *out, uint64_t position,
-	       struct weir_err *err)
-{
-	struct reader *r = api_reader(c);
-	struct record_view v;
-	int rc;
-
-	if (r == NULL)
-		return err_nomem(err);
-	rc = reader_at(r, &v, position, err);
-	if (rc == 0)
-		rc = api_put_view(out, r, &v, err);
-	api_reader_back(c, r);
-	return rc;
-}
-
 /* ---- by time and sequence ------------------------------------------------ */
 
 int

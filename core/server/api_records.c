@@ -101,7 +101,7 @@ look(struct page *p, const struct record_view *v, struct weir_err *err)
 	if (p->shown++ > 0 && !p->ndjson)
 		buf_putc(out, ',');
 	rc = p->exact ? put_exact(out, p->r, v, err)
-		      : api_put_view(out, p->r, v, err);
+		      : reader_json(p->r, out, v, err);
 	if (p->ndjson)
 		buf_putc(out, '\n');
 	return rc;

@@ -21,25 +21,20 @@
 
 static const char *const no_params[] = {NULL};
 
-/* Who changes it, and on which condition: 0 or -1 after an answer. */
+/* Takes no parameters, and who changes it on which condition: 0 or -1 after an
+ * answer. */
 static int
-take_actor(struct api_call *c, struct policy_actor *by, bool *conditional)
+begin_change(struct api_call *c, struct policy_actor *by, bool *conditional)
 {
-	struct record_draft d = {0};
-	struct weir_err err = {0};
 	uint64_t expected = EXPECT_ANY;
-	int given = api_expected(c, &expected);
+	int given;
 
+	if (api_query_known(c, no_params) != 0)
+		return -1;
+	given = api_expected(c, &expected);
 	if (given < 0)
 		return -1;
-	if (api_actor(c, &d, &err) != 0) {
-		api_fail(c, &err);
-		return -1;
-	}
-	*by = (struct policy_actor){.group = d.group,
-				    .user = d.user,
-				    .token = d.token,
-				    .limit = d.token_limit};
+	*by = api_by(c);
 	if (expected < EXPECT_EXISTS)
 		by->expected = expected;
 	*conditional = given > 0;
@@ -122,7 +117,7 @@ put_history(struct api_call *c, struct reader *r, uint64_t from, uint64_t to,
 			buf_putc(&c->out, ',');
 		rc = reader_version(r, &v, STR("$schema"), c->part[0], n, err);
 		if (rc == 0)
-			rc = api_put_view(&c->out, r, &v, err);
+			rc = reader_json(r, &c->out, &v, err);
 		*done = n;
 		if (c->out.len > API_PAGE_BYTES)
 			break;
@@ -202,8 +197,7 @@ run_create(struct api_call *c)
 	struct weir_str name;
 	bool conditional;
 
-	if (api_query_known(c, no_params) != 0 ||
-	    take_actor(c, &by, &conditional) != 0 ||
+	if (begin_change(c, &by, &conditional) != 0 ||
 	    take_name(c, room, &name) <= 0)
 		return 0;
 	by.expected = 0;
@@ -226,8 +220,7 @@ run_replace(struct api_call *c)
 	uint64_t version;
 	int rc = 0;
 
-	if (api_query_known(c, no_params) != 0 ||
-	    take_actor(c, &by, &conditional) != 0)
+	if (begin_change(c, &by, &conditional) != 0)
 		return 0;
 	if (api_header(c, "If-None-Match") != NULL) {
 		rc = schema_create(p, c->part[0], body, &by, &err);
@@ -251,8 +244,7 @@ run_change(struct api_call *c)
 	struct policy_actor by;
 	bool conditional;
 
-	if (api_query_known(c, no_params) != 0 ||
-	    take_actor(c, &by, &conditional) != 0)
+	if (begin_change(c, &by, &conditional) != 0)
 		return 0;
 	if (schema_change(c->api->policy, c->part[0], buf_str(&c->body), &by,
 			  &err) != 0)
@@ -267,33 +259,45 @@ run_delete(struct api_call *c)
 	struct policy_actor by;
 	bool conditional;
 
-	if (api_query_known(c, no_params) != 0 ||
-	    take_actor(c, &by, &conditional) != 0)
+	if (begin_change(c, &by, &conditional) != 0)
 		return 0;
 	if (schema_delete(c->api->policy, c->part[0], &by, &err) != 0)
 		return fail(c, conditional, &err);
 	return api_reply_as(c, 204, NULL);
 }
 
+/* The value of the only member that the body may have, as `shape` shows it: 1,
+ * or 0 after an answer. */
 static int
-run_add_events(struct api_call *c)
+take_member(struct api_call *c, struct weir_str *value, const char *name,
+	    const char *shape)
 {
-	struct weir_str json, key, value;
+	struct weir_str json, key, other;
 	struct weir_err err = {0};
 	struct json_iter it;
 	char shown[80];
 
 	if (json_check(buf_str(&c->body), &json, "body", &err) != 0)
 		return api_fail(c, &err);
-	if (json_kind(json) != WEIR_OBJECT || !json_get(json, "events", &value))
-		return api_refuse(c, 400, WEIR_EINPUT,
-				  "the body must be {\"events\": [...]}");
+	if (json_kind(json) != WEIR_OBJECT || !json_get(json, name, value))
+		return api_refuse(c, 400, WEIR_EINPUT, "the body must be %s",
+				  shape);
 	json_iter_init(&it, json);
-	while (json_iter_next(&it, &key, &value))
-		if (!json_string_is(key, "events"))
+	while (json_iter_next(&it, &key, &other))
+		if (!json_string_is(key, name))
 			return api_refuse(c, 400, WEIR_EINPUT,
 					  "unknown member %s",
 					  str_show(shown, sizeof(shown), key));
+	return 1;
+}
+
+static int
+run_add_events(struct api_call *c)
+{
+	struct weir_str events;
+
+	if (take_member(c, &events, "events", "{\"events\": [...]}") == 0)
+		return 0;
 	return run_change(c);
 }
 
@@ -304,8 +308,7 @@ run_remove_event(struct api_call *c)
 	struct policy_actor by;
 	bool conditional;
 
-	if (api_query_known(c, no_params) != 0 ||
-	    take_actor(c, &by, &conditional) != 0)
+	if (begin_change(c, &by, &conditional) != 0)
 		return 0;
 	if (schema_remove_event(c->api->policy, c->part[0], c->part[1], &by,
 				&err) != 0)
@@ -329,29 +332,16 @@ run_restriction(struct api_call *c)
 static int
 run_restrict(struct api_call *c)
 {
-	struct weir_str json, value = {NULL, 0}, key, v;
+	struct weir_str value;
 	enum policy_restriction r;
 	struct weir_err err = {0};
 	struct policy_actor by;
-	struct json_iter it;
-	char shown[80];
 	bool conditional;
 
-	if (api_query_known(c, no_params) != 0 ||
-	    take_actor(c, &by, &conditional) != 0)
+	if (begin_change(c, &by, &conditional) != 0 ||
+	    take_member(c, &value, "restriction", "{\"restriction\": ...}") ==
+		    0)
 		return 0;
-	if (json_check(buf_str(&c->body), &json, "body", &err) != 0)
-		return api_fail(c, &err);
-	if (json_kind(json) != WEIR_OBJECT ||
-	    !json_get(json, "restriction", &value))
-		return api_refuse(c, 400, WEIR_EINPUT,
-				  "the body must be {\"restriction\": ...}");
-	json_iter_init(&it, json);
-	while (json_iter_next(&it, &key, &v))
-		if (!json_string_is(key, "restriction"))
-			return api_refuse(c, 400, WEIR_EINPUT,
-					  "unknown member %s",
-					  str_show(shown, sizeof(shown), key));
 	if (json_kind(value) == WEIR_STRING)
 		value = (struct weir_str){value.data + 1, value.len - 2};
 	if (policy_restriction_parse(&r, value, &err) != 0 ||

@@ -73,16 +73,12 @@ static int
 wants_settings(struct api_call *c)
 {
 	static const char *const known[] = {"settings", NULL};
-	struct weir_str value;
+	bool wants = false;
 
-	if (api_query_known(c, known) != 0)
+	if (api_query_known(c, known) != 0 ||
+	    api_query_flag(c, &wants, "settings") != 0)
 		return -1;
-	if (api_query(c, &value, "settings") == 0 || str_is(value, "false"))
-		return 0;
-	if (str_is(value, "true"))
-		return 1;
-	api_refuse(c, 0, WEIR_EINPUT, "settings is true or false");
-	return -1;
+	return wants;
 }
 
 /* ---- status -------------------------------------------------------------- */

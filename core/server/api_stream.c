@@ -19,6 +19,7 @@
 #include "base/str.h"
 #include "model/config.h"
 #include "server/feed.h"
+#include "store/reader.h"
 
 #define RETRY "retry: 2000\n" /* when a client comes back, ms */
 
@@ -63,7 +64,7 @@ put(void *cookie, struct buf *out, struct reader *side,
 		}
 		buf_puts(out, "data: ");
 	}
-	rc = api_put_view(out, side, v, err);
+	rc = reader_json(side, out, v, err);
 	if (s->ndjson)
 		buf_putc(out, '\n');
 	else /* last: some clients take it over before the event is whole */

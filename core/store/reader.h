@@ -66,6 +66,11 @@ int reader_chain(struct reader *r, uint64_t *out, uint64_t at, uint64_t from,
 int reader_root(struct reader *r, uint8_t out[RECORD_DIGEST],
 		uint64_t position, struct weir_err *err);
 
+/* Appends the EventRecord with that root (record_json). r is another reader
+ * than the view's, unless that is a mapped one. */
+int reader_json(struct reader *r, struct buf *out, const struct record_view *v,
+		struct weir_err *err);
+
 /* The same recomputed from the stored bytes of all versions up to that one,
  * with pread; WEIR_EDAMAGE names the first record whose hash does not agree. */
 int reader_verify(struct reader *r, uint8_t out[RECORD_DIGEST],

@@ -253,18 +253,15 @@ reader_chain(struct reader *r, uint64_t *out, uint64_t at, uint64_t from,
 	return 0;
 }
 
-int
-reader_root(struct reader *r, uint8_t out[RECORD_DIGEST], uint64_t position,
-	    struct weir_err *err)
+/* v is read over. */
+static int
+root_of(struct reader *r, uint8_t out[RECORD_DIGEST], struct record_view v,
+	struct weir_err *err)
 {
 	uint8_t root[RECORD_DIGEST];
-	struct record_view v;
 	uint64_t version;
 	int rc;
 
-	rc = reader_at(r, &v, position, err);
-	if (rc != 0)
-		return rc;
 	memcpy(root, v.has_node ? v.node : v.hash, RECORD_DIGEST);
 	while ((version = v.version - lowbit(v.version)) > 0) {
 		uint64_t from = v.position;
@@ -278,6 +275,28 @@ reader_root(struct reader *r, uint8_t out[RECORD_DIGEST], uint64_t position,
 	}
 	memcpy(out, root, RECORD_DIGEST);
 	return 0;
+}
+
+int
+reader_root(struct reader *r, uint8_t out[RECORD_DIGEST], uint64_t position,
+	    struct weir_err *err)
+{
+	struct record_view v;
+	int rc = reader_at(r, &v, position, err);
+
+	return rc == 0 ? root_of(r, out, v, err) : rc;
+}
+
+int
+reader_json(struct reader *r, struct buf *out, const struct record_view *v,
+	    struct weir_err *err)
+{
+	uint8_t root[RECORD_DIGEST];
+	int rc = root_of(r, root, *v, err);
+
+	if (rc != 0)
+		return rc;
+	return record_json(out, v, root) == 0 ? 0 : err_nomem(err);
 }
 
 static int

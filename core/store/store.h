@@ -5,12 +5,10 @@
 /*
  * An opened store: identity, writer's lock, journal, `live` page and the heads
  * of all aggregates. One struct store is used by one thread at a time, but for
- * store_commit, store_commit_group, store_submit, store_last, store_wait,
- * store_refresh, store_mark and what goes with it, the functions of watch.h,
- * and those of reader.h on readers of their own, which any thread may call.
  * store_commit, store_commit_group, store_submit, store_probe, store_last,
- * store_wait, store_refresh, the functions of watch.h, and those of reader.h on readers of
- * their own, which any thread may call.
+ * store_wait, store_refresh, store_mark and what goes with it, the functions of
+ * watch.h, and those of reader.h on readers of their own, which any thread may
+ * call.
  */
 
 #include <stdbool.h>
