@@ -2,6 +2,7 @@
 #include "base/buf.h"
 
 #include "base/os.h"
+#include "base/str.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -97,6 +98,14 @@ int
 buf_putc(struct buf *b, char c)
 {
 	return buf_add(b, &c, 1);
+}
+
+int
+buf_number(struct buf *b, uint64_t n)
+{
+	char digits[20];
+
+	return buf_add(b, digits, str_decimal(digits, n));
 }
 
 int

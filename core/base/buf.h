@@ -30,6 +30,7 @@ int buf_add(struct buf *b, const void *p, size_t n);
 int buf_add_str(struct buf *b, struct weir_str s);
 int buf_puts(struct buf *b, const char *s);
 int buf_putc(struct buf *b, char c);
+int buf_number(struct buf *b, uint64_t n); /* decimal */
 int buf_zero(struct buf *b, size_t n); /* n zero bytes */
 int buf_printf(struct buf *b, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));

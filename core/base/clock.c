@@ -37,6 +37,12 @@ clock_monotonic(void)
 	return read_clock(CLOCK_MONOTONIC);
 }
 
+int64_t
+clock_coarse(void)
+{
+	return read_clock(CLOCK_MONOTONIC_COARSE);
+}
+
 /* year 0 to 9999, month 1 to 12; since 1970-01-01. */
 static int64_t
 days_of(int year, int month, int day)

@@ -243,8 +243,13 @@ json_string_is(struct weir_str raw, const char *s)
 	const char *end = raw.data + raw.len - 1;
 	size_t left = strlen(s);
 
+	if ((size_t)(end - at) == left && memcmp(at, s, left) == 0 &&
+	    memchr(at, '\\', left) == NULL)
+		return true;
 	while (at < end) {
 		char unit[4];
+		if (*at != '\\' && *at != *s)
+			return false;
 		size_t n = json_unit(unit, &at);
 		if (n > left || memcmp(unit, s, n) != 0)
 			return false;

@@ -260,6 +260,19 @@ hex_four(char *out, const unsigned char *s)
 	memcpy(out, &w, sizeof(w));
 }
 
+size_t
+str_decimal(char out[20], uint64_t v)
+{
+	char digits[20];
+	size_t n = sizeof(digits);
+
+	do
+		digits[--n] = (char)('0' + v % 10);
+	while ((v /= 10) != 0);
+	memcpy(out, digits + n, sizeof(digits) - n);
+	return sizeof(digits) - n;
+}
+
 void
 str_hex(char *out, const void *p, size_t n)
 {

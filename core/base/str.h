@@ -43,6 +43,7 @@ size_t str_base64_len(size_t n); /* encoded, with padding */
 void str_base64(char *out, const void *p, size_t n); /* no NUL added */
 int64_t str_unbase64(void *out, struct weir_str s); /* length or -1 */
 
+size_t str_decimal(char out[20], uint64_t v); /* its length; no NUL */
 /* Whole decimal numbers; 0, or -1 when s is anything else or too large. */
 int str_u64(uint64_t *out, struct weir_str s);
 

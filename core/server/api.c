@@ -10,6 +10,7 @@
 #include "server/api_int.h"
 
 #include <inttypes.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -26,6 +27,90 @@
 #include "store/reader.h"
 
 #define RESERVE_MOST (64u << 10) /* of a body, on the word of its sender */
+#define SPARES	     100u	 /* calls that are kept for the next ones */
+#define SPARE_BYTES  4096u	 /* the most that each of their buffers keeps */
+#define SPARE_TARGET 64u	 /* room for a longer target */
+
+/* ---- memory -------------------------------------------------------------- */
+
+static struct api_call *
+take_spare(struct api *a)
+{
+	struct api_call *c;
+
+	pthread_mutex_lock(&a->lock);
+	c = a->spare;
+	if (c != NULL) {
+		a->spare = c->next_job;
+		a->nspare--;
+	}
+	pthread_mutex_unlock(&a->lock);
+	return c;
+}
+
+static void
+call_free(struct api_call *c)
+{
+	api_drafts_free(c);
+	buf_fini(&c->body);
+	buf_fini(&c->out);
+	buf_fini(&c->fields);
+	mem_free(c->memory);
+	mem_free(c);
+}
+
+/* NULL: no memory. */
+static struct api_call *
+call_new(struct api *a, size_t target)
+{
+	struct api_call *c = take_spare(a);
+
+	if (c == NULL)
+		c = mem_new(sizeof(*c));
+	if (c == NULL)
+		return NULL;
+	if (c->memory_cap <= target) {
+		mem_free(c->memory);
+		c->memory_cap = target + SPARE_TARGET;
+		c->memory = mem_resize(NULL, c->memory_cap);
+	}
+	if (c->memory == NULL) {
+		c->memory_cap = 0;
+		call_free(c);
+		return NULL;
+	}
+	memset(c, 0, offsetof(struct api_call, memory));
+	c->out.max = API_OUT_MAX;
+	c->fields.max = 1 << 16;
+	return c;
+}
+
+static void
+keep_small(struct buf *b)
+{
+	buf_clear(b);
+	if (b->cap > SPARE_BYTES)
+		buf_fini(b);
+}
+
+static void
+call_done(struct api *a, struct api_call *c)
+{
+	api_drafts_keep(c);
+	keep_small(&c->body);
+	keep_small(&c->out);
+	keep_small(&c->fields);
+	pthread_mutex_lock(&a->lock);
+	if (a->nspare < SPARES && c->memory_cap <= SPARE_BYTES) {
+		c->next_job = a->spare;
+		a->spare = c;
+		a->nspare++;
+		c = NULL;
+	}
+	pthread_mutex_unlock(&a->lock);
+	if (c != NULL)
+		call_free(c);
+}
 
 /* ---- all calls ----------------------------------------------------------- */
 
@@ -67,9 +152,13 @@ api_new(struct api **out, const struct api_options *o, struct weir_err *err)
 void
 api_free(struct api *a)
 {
+	struct api_call *c;
+
 	if (a == NULL)
 		return;
 	api_work_free(a->work);
+	while ((c = take_spare(a)) != NULL)
+		call_free(c);
 	while (a->nreaders > 0)
 		reader_free(a->readers[--a->nreaders]);
 	fold_cache_free(a->folds);
@@ -111,6 +200,17 @@ is_sane(const char *id)
 	return true;
 }
 
+/* What made ids begin with, and a number. */
+static void
+make_id(struct api_call *c, uint64_t n)
+{
+	size_t len = strlen(c->api->boot);
+
+	memcpy(c->id, c->api->boot, len);
+	c->id[len++] = '-';
+	c->id[len + str_decimal(c->id + len, n)] = '\0';
+}
+
 static void
 take_id(struct api_call *c)
 {
@@ -121,8 +221,7 @@ take_id(struct api_call *c)
 	if (id != NULL && is_sane(id))
 		snprintf(c->id, sizeof(c->id), "%s", id);
 	else
-		snprintf(c->id, sizeof(c->id), "%s-%" PRIx64, c->api->boot,
-			 atomic_fetch_add(&c->api->calls, 1) + 1);
+		make_id(c, atomic_fetch_add(&c->api->calls, 1) + 1);
 }
 
 /* Is the content type this one, with no parameter but charset=utf-8? */
@@ -207,7 +306,7 @@ expect_body(struct api_call *c)
 	c->body_max = (c->route->flags & API_NDJSON) != 0 ? API_IMPORT_MAX
 		      : (c->route->flags & API_JSON) != 0 ? API_BODY_MAX
 							  : 0;
-	buf_init(&c->body, c->body_max);
+	c->body.max = c->body_max;
 	if (length != NULL && str_u64(&n, str_of(length)) == 0 &&
 	    n > c->body_max)
 		too_long(c);
@@ -219,20 +318,13 @@ expect_body(struct api_call *c)
 int
 api_begin(struct api_call **out, struct api *a, const struct api_request *r)
 {
-	struct api_call *c = mem_new(sizeof(*c));
+	struct api_call *c = call_new(a, r->target.len);
 
 	if (c == NULL)
 		return WEIR_ENOMEM;
-	c->memory = mem_resize(NULL, r->target.len + 1);
-	if (c->memory == NULL) {
-		mem_free(c);
-		return WEIR_ENOMEM;
-	}
 	c->api = a;
 	c->request = *r;
 	c->caller = r->caller;
-	buf_init(&c->out, API_OUT_MAX);
-	buf_init(&c->fields, 1 << 16);
 	take_id(c);
 	diag_request(c->id);
 	api_route_find(c);
@@ -372,11 +464,6 @@ api_end(struct api_call *c)
 		c->own_free(c->own);
 	else
 		mem_free(c->own);
-	api_append_free(c);
 	policy_grant_free(c->grant);
-	buf_fini(&c->body);
-	buf_fini(&c->out);
-	buf_fini(&c->fields);
-	mem_free(c->memory);
-	mem_free(c);
+	call_done(c->api, c);
 }

@@ -133,7 +133,7 @@ api_unchanged(struct api_call *c, uint64_t version)
 	struct weir_str tag;
 	char wanted[32];
 
-	api_field(c, "ETag", "\"%" PRIu64 "\"", version);
+	api_etag(c, version);
 	if (given == NULL)
 		return false;
 	snprintf(wanted, sizeof(wanted), "\"%" PRIu64 "\"", version);

@@ -14,11 +14,42 @@
 
 #define DRAFT_BYTES 1500u /* of a draft and its receipt, about */
 
+void
+api_drafts_free(struct api_call *c)
+{
+	size_t n = c->has_draft ? 1 : c->ndrafts;
+
+	for (size_t i = 0; i < n; i++)
+		draft_free(c->drafts[i]);
+	mem_free(c->drafts);
+	mem_free(c->receipts);
+	c->drafts = NULL;
+	c->receipts = NULL;
+	c->ndrafts = 0;
+	c->has_draft = false;
+}
+
+void
+api_drafts_keep(struct api_call *c)
+{
+	if (c->ndrafts > 1) {
+		api_drafts_free(c);
+	} else if (c->ndrafts == 1) {
+		draft_clear(c->drafts[0]);
+		c->has_draft = true;
+	}
+}
+
 int
 api_drafts(struct api_call *c, size_t n)
 {
 	if (!api_hold(c, n * DRAFT_BYTES))
 		return -1;
+	if (c->has_draft && n == 1) {
+		c->ndrafts = 1;
+		return 0;
+	}
+	api_drafts_free(c);
 	c->drafts = mem_new(n * sizeof(struct draft *));
 	c->receipts = mem_new(n * sizeof(*c->receipts));
 	if (c->drafts != NULL && c->receipts != NULL)
@@ -34,14 +65,6 @@ api_drafts(struct api_call *c, size_t n)
 	return -1;
 }
 
-void
-api_append_free(struct api_call *c)
-{
-	for (size_t i = 0; i < c->ndrafts; i++)
-		draft_free(c->drafts[i]);
-	mem_free(c->drafts);
-	mem_free(c->receipts);
-}
 
 /* The two conflicts have a code in common, but not the first word. */
 static bool

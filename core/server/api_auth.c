@@ -56,7 +56,9 @@ refuse_token(struct api_call *c, const struct weir_err *err)
 	api_refuse(c, 429, WEIR_EUNREACH,
 		   "too many tokens from your address were refused; try again "
 		   "later");
-	api_field(c, "Retry-After", "%" PRId64, (wait + 999999) / 1000000);
+	buf_number(api_field_begin(c, "Retry-After"),
+		   (uint64_t)(wait + 999999) / 1000000);
+	api_field_end(c);
 }
 
 void

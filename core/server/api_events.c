@@ -248,17 +248,14 @@ static void
 put_place(struct api_call *c)
 {
 	const struct record_draft *d = draft_record(c->drafts[0]);
-	struct buf b;
+	struct buf *b = api_field_begin(c, "Location");
 
-	buf_init(&b, 1 << 16);
-	buf_puts(&b, "/v1/aggregates/");
-	api_put_encoded(&b, d->aggregate_type);
-	buf_putc(&b, '/');
-	api_put_encoded(&b, d->aggregate_id);
-	api_field(c, "Location", "%s", buf_cstr(&b));
-	api_field(c, "ETag", "\"%" PRIu64 "\"", c->receipts[0].version);
-	c->fields.failed |= b.failed;
-	buf_fini(&b);
+	buf_puts(b, "/v1/aggregates/");
+	api_put_encoded(b, d->aggregate_type);
+	buf_putc(b, '/');
+	api_put_encoded(b, d->aggregate_id);
+	api_field_end(c);
+	api_etag(c, c->receipts[0].version);
 }
 
 static int

@@ -75,10 +75,12 @@ struct api {
 	_Atomic uint64_t results[API_RESULTS];
 	pthread_mutex_t folding; /* guards folds */
 	struct fold_cache *folds;
-	pthread_mutex_t lock;	   /* guards readers */
+	pthread_mutex_t lock;	   /* guards readers and spare */
 	struct attempts *attempts; /* to show a token, that failed */
 	struct reader *readers[API_READERS];
 	size_t nreaders;
+	struct api_call *spare; /* by next_job; under lock */
+	size_t nspare;
 };
 
 struct api_param {
@@ -88,7 +90,6 @@ struct api_param {
 struct api_call {
 	struct api *api;
 	const struct api_route *route;
-	char *memory;			 /* of decoded texts below */
 	struct weir_str part[API_PARTS]; /* decoded {...} of the path */
 	struct weir_str path, query;	 /* still encoded */
 	struct api_param params[API_PARAMS];
@@ -98,19 +99,14 @@ struct api_call {
 	struct policy_grant *grant; /* of its token; NULL: local or open */
 	uint64_t granted;	    /* policy_revision when it was looked up */
 	char id[64];
-	struct buf body; /* of the request */
 	size_t body_max;
-	size_t held;	/* its part of the API's */
-	struct buf out; /* of the answer */
+	size_t held; /* its part of the API's */
 	struct api_answer answer;
-	struct buf fields;	     /* their values, each with a NUL */
-	size_t field_at[API_FIELDS]; /* in it */
+	size_t field_at[API_FIELDS]; /* in fields */
 	bool answered;
 
 	/* an append under way */
-	struct draft **drafts;
 	size_t ndrafts;
-	struct receipt *receipts;
 	int on_version, on_id; /* status of a conflict of version, of event_id;
 				* 0: 409 */
 	int rc;
@@ -121,6 +117,16 @@ struct api_call {
 	struct api_call *next_job;
 	void *own;		     /* of the route */
 	void (*own_free)(void *own); /* NULL: mem_free */
+
+	/* Memory: what is small stays for the next call. */
+	char *memory; /* of the decoded texts above */
+	size_t memory_cap;
+	struct buf body;   /* of the request */
+	struct buf out;	   /* of the answer */
+	struct buf fields; /* their values, each with a NUL */
+	struct draft **drafts;
+	struct receipt *receipts;
+	bool has_draft; /* drafts and receipts have room for one */
 };
 
 /* ---- answering ----------------------------------------------------------- */
@@ -134,8 +140,13 @@ int api_fail(struct api_call *c, const struct weir_err *err);
 int api_fail_as(struct api_call *c, int status, const struct weir_err *err);
 int api_refuse(struct api_call *c, int status, int code, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
-void api_field(struct api_call *c, const char *name, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
+/* A header field of the answer; name is static. What the value consists of is
+ * appended to the buffer between begin and end. */
+struct buf *api_field_begin(struct api_call *c, const char *name);
+void api_field_end(struct api_call *c);
+void api_field(struct api_call *c, const char *name, const char *value);
+/* The ETag of a version. */
+void api_etag(struct api_call *c, uint64_t version);
 
 /* ---- asking -------------------------------------------------------------- */
 
@@ -247,7 +258,9 @@ int api_still(struct api_call *c, int64_t *checked, struct weir_err *err);
 void api_count(struct api *a, int rc, const struct receipt *receipts, size_t n);
 /* Answers what was submitted. */
 void api_append_finish(struct api_call *c);
-void api_append_free(struct api_call *c);
+/* Frees the drafts; or all but one. */
+void api_drafts_free(struct api_call *c);
+void api_drafts_keep(struct api_call *c);
 
 /* ---- the tables ---------------------------------------------------------- */
 

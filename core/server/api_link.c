@@ -58,24 +58,23 @@ void
 api_next(struct api_call *c, const char *name, struct weir_str value,
 	 const char *drop)
 {
-	struct buf b;
+	struct buf *b = api_field_begin(c, "Link");
 
-	buf_init(&b, 1 << 16);
-	put_path(&b, c);
-	buf_printf(&b, "?%s=", name);
-	api_put_encoded(&b, value);
+	buf_putc(b, '<');
+	put_path(b, c);
+	buf_printf(b, "?%s=", name);
+	api_put_encoded(b, value);
 	for (size_t i = 0; i < c->nparams; i++) {
 		const struct api_param *p = &c->params[i];
 
 		if (str_is(p->name, name) ||
 		    (drop != NULL && str_is(p->name, drop)))
 			continue;
-		buf_putc(&b, '&');
-		api_put_encoded(&b, p->name);
-		buf_putc(&b, '=');
-		api_put_encoded(&b, p->value);
+		buf_putc(b, '&');
+		api_put_encoded(b, p->name);
+		buf_putc(b, '=');
+		api_put_encoded(b, p->value);
 	}
-	api_field(c, "Link", "<%s>; rel=\"next\"", buf_cstr(&b));
-	c->fields.failed |= b.failed;
-	buf_fini(&b);
+	buf_puts(b, ">; rel=\"next\"");
+	api_field_end(c);
 }

@@ -14,7 +14,6 @@
 #include "base/str.h"
 #include "model/token.h"
 
-#define FIELD_USUAL 200u
 #define NO_MEMORY                                                              \
 	"{\"type\":\"about:blank\",\"title\":\"Service Unavailable\","         \
 	"\"status\":503,\"code\":\"no-memory\",\"message\":\"not enough "      \
@@ -45,38 +44,45 @@ status_of(int code)
 	}
 }
 
-void
-api_field(struct api_call *c, const char *name, const char *fmt, ...)
+struct buf *
+api_field_begin(struct api_call *c, const char *name)
 {
-	struct buf *b = &c->fields;
-	size_t room = FIELD_USUAL;
-	va_list ap, again;
-	int n = 0;
-
 	must(c->answer.nfields < API_FIELDS);
-	va_start(ap, fmt);
-	va_copy(again, ap);
-	if (buf_reserve(b, room) == 0)
-		n = vsnprintf(b->data + b->len, room, fmt, ap);
-	if (n >= (int)room) {
-		room = (size_t)n + 1;
-		if (buf_reserve(b, room) == 0)
-			vsnprintf(b->data + b->len, room, fmt, again);
-	}
-	va_end(again);
-	va_end(ap);
-	if (b->failed || n < 0)
-		return;
-	c->field_at[c->answer.nfields] = b->len;
-	c->answer.field[c->answer.nfields++].name = name;
-	b->len += (size_t)n + 1;
+	c->field_at[c->answer.nfields] = c->fields.len;
+	c->answer.field[c->answer.nfields].name = name;
+	return &c->fields;
+}
+
+void
+api_field_end(struct api_call *c)
+{
+	if (buf_putc(&c->fields, '\0') == 0)
+		c->answer.nfields++;
+}
+
+void
+api_field(struct api_call *c, const char *name, const char *value)
+{
+	buf_puts(api_field_begin(c, name), value);
+	api_field_end(c);
+}
+
+void
+api_etag(struct api_call *c, uint64_t version)
+{
+	struct buf *b = api_field_begin(c, "ETag");
+
+	buf_putc(b, '"');
+	buf_number(b, version);
+	buf_putc(b, '"');
+	api_field_end(c);
 }
 
 int
 api_reply_as(struct api_call *c, int status, const char *type)
 {
 	c->answered = true;
-	api_field(c, "X-Request-Id", "%s", c->id);
+	api_field(c, "X-Request-Id", c->id);
 	c->answer.status = status;
 	c->answer.type = type;
 	c->answer.body = buf_str(&c->out);

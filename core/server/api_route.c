@@ -17,6 +17,7 @@
 
 #define SEGMENTS 8
 #define ROUTES	 100
+#define ALLOW_MAX 100
 
 /* Each api_X.c has its line here. */
 /* clang-format off */
@@ -226,18 +227,16 @@ is_method(const char *wanted, const char *given)
 struct match {
 	const struct cut_route *found;
 	size_t parts; /* of those that fit: the fewest */
-	char allow[100];
 };
 
 static void
-allow(struct match *m, const char *method)
+add_method(char allow[ALLOW_MAX], const char *method)
 {
-	size_t n = strlen(m->allow);
+	size_t n = strlen(allow);
 
-	if (strstr(m->allow, method) == NULL)
-		snprintf(m->allow + n, sizeof(m->allow) - n, "%s%s%s",
-			 n > 0 ? ", " : "", method,
-			 strcmp(method, "GET") == 0 ? ", HEAD" : "");
+	if (strstr(allow, method) == NULL)
+		snprintf(allow + n, ALLOW_MAX - n, "%s%s%s", n > 0 ? ", " : "",
+			 method, strcmp(method, "GET") == 0 ? ", HEAD" : "");
 }
 
 /* A literal goes over {...}: of the patterns that fit, those with the fewest
@@ -253,13 +252,23 @@ match(struct match *m, const char *method, const struct weir_str *segment,
 			continue;
 		if (k->parts < m->parts) {
 			m->parts = k->parts;
-			m->allow[0] = '\0';
 			m->found = NULL;
 		}
 		if (is_method(k->route->method, method))
 			m->found = k;
-		else
-			allow(m, k->route->method);
+	}
+}
+
+/* The methods of the patterns that fitted. */
+static void
+methods(char allow[ALLOW_MAX], size_t parts, const struct weir_str *segment,
+	size_t n)
+{
+	for (size_t i = 0; i < ncut; i++) {
+		const struct cut_route *k = &cut_routes[i];
+
+		if (k->parts == parts && fits(k, segment, n))
+			add_method(allow, k->route->method);
 	}
 }
 
@@ -288,7 +297,7 @@ no_route(struct api_call *c, const char *allow)
 	api_refuse(c, 405, WEIR_EUSAGE, "%s is not among the methods of %s: %s",
 		   c->request.method, str_show(shown, sizeof(shown), c->path),
 		   allow);
-	api_field(c, "Allow", "%s", allow);
+	api_field(c, "Allow", allow);
 }
 
 void
@@ -313,7 +322,11 @@ api_route_find(struct api_call *c)
 	if (n <= SEGMENTS)
 		match(&m, c->request.method, segment, n);
 	if (m.found == NULL) {
-		no_route(c, m.allow);
+		char allow[ALLOW_MAX] = "";
+
+		if (n <= SEGMENTS)
+			methods(allow, m.parts, segment, n);
+		no_route(c, allow);
 		return;
 	}
 	take_route(c, m.found, segment);

@@ -60,14 +60,13 @@ answer(struct api_call *c, struct weir_str name, int status)
 
 	if (rc != 0)
 		return api_fail(c, &err);
-	api_field(c, "ETag", "\"%" PRIu64 "\"", version);
+	api_etag(c, version);
 	if (status == 201) {
-		struct buf place;
-		buf_init(&place, 4096);
-		buf_puts(&place, "/v1/schemas/");
-		api_put_encoded(&place, name);
-		api_field(c, "Location", "%s", buf_cstr(&place));
-		buf_fini(&place);
+		struct buf *place = api_field_begin(c, "Location");
+
+		buf_puts(place, "/v1/schemas/");
+		api_put_encoded(place, name);
+		api_field_end(c);
 	}
 	return api_reply(c, status);
 }

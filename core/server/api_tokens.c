@@ -55,9 +55,13 @@ run_generate(struct api_call *c)
 
 	rc = token_generate(&c->out, c->api->policy, body(c), &by, &err);
 	reply(c, rc, &err, 201);
-	if (rc == 0 && json_get(buf_str(&c->out), "id", &id))
-		api_field(c, "Location", "/v1/tokens/%.*s", (int)id.len - 2,
-			  id.data + 1);
+	if (rc == 0 && json_get(buf_str(&c->out), "id", &id)) {
+		struct buf *place = api_field_begin(c, "Location");
+
+		buf_puts(place, "/v1/tokens/");
+		buf_add(place, id.data + 1, id.len - 2);
+		api_field_end(c);
+	}
 	return 0;
 }
 

@@ -7,6 +7,7 @@
 #include "server/http_int.h"
 
 #include <poll.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -239,8 +240,15 @@ work(void *cookie)
 
 	while (!atomic_load(&w->stopping)) {
 		take_pushed(w);
+		w->busy = false;
 		MHD_run(w->daemon);
-		sleep_until_some(w);
+		/* Where requests come one upon the other, looking again is
+		 * cheaper than falling asleep; but those who were answered
+		 * need a processor to come again. */
+		if (w->busy)
+			sched_yield();
+		else
+			sleep_until_some(w);
 	}
 	return NULL;
 }

@@ -11,14 +11,17 @@
 static const char *const methods[] = {"GET",   "HEAD",	 "POST",    "PUT",
 				      "PATCH", "DELETE", "OPTIONS", NULL};
 
+/* A bit for each character: letters, digits and !#$%&'*+-.^_`|~ */
+static const uint32_t token_bits[8] = {0, 0x03ff6cfa, 0xc7fffffe, 0x57ffffff,
+				       0, 0,	      0,	  0};
+
 static bool
 is_token(struct weir_str s)
 {
 	for (size_t i = 0; i < s.len; i++) {
 		unsigned char c = (unsigned char)s.data[i];
 
-		if (c <= ' ' || c >= 0x7f ||
-		    strchr("\"(),/:;<=>?@[\\]{}", c) != NULL)
+		if ((token_bits[c >> 5] >> (c & 31) & 1) == 0)
 			return false;
 	}
 	return s.len > 0;

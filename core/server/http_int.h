@@ -35,6 +35,7 @@ struct http_conn;
 #define HTTP_BUCKETS 1024 /* of addresses */
 #define HTTP_ROUTES  512  /* pairs of route and status that are counted */
 #define HTTP_SPANS   14	  /* of the histogram */
+#define HTTP_FIELDS  16	  /* of a request, at hand; more are looked up */
 
 /* ---- counting ------------------------------------------------------------ */
 
@@ -74,6 +75,7 @@ struct http_worker {
 	struct MHD_Daemon *daemon;
 	pthread_t thread;
 	bool runs;
+	bool busy; /* a request was looked at; its own thread's */
 	int poll_fd, wake_fd; /* the daemon's epoll; an eventfd */
 	/* Pushed by any thread, taken by its own. */
 	_Atomic(struct http_conn *) woken, fresh;
@@ -143,6 +145,11 @@ struct http_conn {
 	struct MHD_Connection *mhd;
 	char *target;
 	size_t target_len;
+	struct http_field {
+		const char *name, *value; /* libmicrohttpd's */
+		size_t name_len;
+	} field[HTTP_FIELDS];
+	unsigned nfields; /* may be more than there is room for */
 	struct api_call *call;
 	struct buf refusal;
 	const char *method, *route;

@@ -14,6 +14,7 @@
 #include "server/http_int.h"
 
 #include <string.h>
+#include <strings.h>
 #include "base/clock.h"
 #include "base/diag.h"
 #include "base/err.h"
@@ -32,7 +33,7 @@
 void
 http_conn_step(struct http_conn *c, enum http_step step)
 {
-	atomic_store(&c->since, clock_monotonic());
+	atomic_store(&c->since, clock_coarse());
 	atomic_store(&c->step, step);
 }
 
@@ -144,7 +145,8 @@ http_request_begin(void *cls, const char *uri, struct MHD_Connection *m)
 		return NULL;
 	http_conn_step(c, HTTP_HEAD);
 	atomic_fetch_add(&c->requests, 1);
-	c->began = atomic_load(&c->since);
+	c->began = clock_monotonic();
+	c->nfields = 0;
 	c->open = true;
 	c->ending = false;
 	c->status = 0;
@@ -162,14 +164,25 @@ http_request_begin(void *cls, const char *uri, struct MHD_Connection *m)
 	return c;
 }
 
+struct looking {
+	struct http_conn *c;
+	struct http_head *head;
+};
+
 static enum MHD_Result
 take_field(void *cls, enum MHD_ValueKind kind, const char *name,
 	   size_t name_len, const char *value, size_t value_len)
 {
+	struct looking *l = cls;
+	struct http_conn *c = l->c;
+
 	(void)kind;
 	http_head_field(
-		cls, (struct weir_str){name, name_len},
+		l->head, (struct weir_str){name, name_len},
 		(struct weir_str){value != NULL ? value : "", value_len});
+	if (c->nfields++ < HTTP_FIELDS)
+		c->field[c->nfields - 1] =
+			(struct http_field){name, value, name_len};
 	return MHD_YES;
 }
 
@@ -179,6 +192,7 @@ look_at_head(struct http_conn *c, struct http_head *head, struct weir_str *path,
 {
 	const union MHD_ConnectionInfo *info = MHD_get_connection_info(
 		c->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+	struct looking looking = {c, head};
 	struct http *h = c->http;
 	struct http_fault f;
 	bool writes = strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0;
@@ -190,7 +204,8 @@ look_at_head(struct http_conn *c, struct http_head *head, struct weir_str *path,
 		return (struct http_fault){
 			400, "each line of the head must be a header as RFC "
 			     "9112 has it, and end in CR LF"};
-	MHD_get_connection_values_n(c->mhd, MHD_HEADER_KIND, take_field, head);
+	MHD_get_connection_values_n(c->mhd, MHD_HEADER_KIND, take_field,
+				    &looking);
 	f = http_head_check(head, path, method,
 			    (struct weir_str){c->target, c->target_len},
 			    version);
@@ -218,7 +233,14 @@ static const char *
 header_of(void *cookie, const char *name)
 {
 	struct http_conn *c = cookie;
+	size_t n = strlen(name);
 
+	for (unsigned i = 0; i < c->nfields && i < HTTP_FIELDS; i++)
+		if (c->field[i].name_len == n &&
+		    strcasecmp(c->field[i].name, name) == 0)
+			return c->field[i].value;
+	if (c->nfields <= HTTP_FIELDS)
+		return NULL;
 	return MHD_lookup_connection_value(c->mhd, MHD_HEADER_KIND, name);
 }
 
@@ -308,6 +330,7 @@ http_request_go(void *cls, struct MHD_Connection *m, const char *url,
 	(void)url;
 	if (c == NULL)
 		return MHD_NO; /* there was no memory for it */
+	c->worker->busy = true;
 	switch (atomic_load(&c->step)) {
 	case HTTP_HEAD:
 		return take_head(c, method, version);

@@ -61,7 +61,7 @@ read_feed(void *cls, uint64_t at, char *out, size_t max)
 	if (n == 0)
 		return wait_for_more(c, f);
 	atomic_fetch_add(&c->count, 1);
-	atomic_store(&c->since, clock_monotonic());
+	atomic_store(&c->since, clock_coarse());
 	atomic_fetch_add(&c->http->counts.sent, (uint64_t)n);
 	return (ssize_t)n;
 }

@@ -15,9 +15,9 @@
 #include "store/live.h"
 #include "store/segment.h"
 
-#define STEP	   (256u << 10) /* written at once */
-#define SYNC_LEAST STEP
-#define SYNC_MOST  (4u << 20) /* written between two syncs */
+/* Small, for a caller's sync waits behind ours: */
+#define STEP	   (64u << 10) /* written at once */
+#define SYNCED	   (512u << 10) /* written between two syncs */
 #define HOLD_US	   100
 #define HOLD_TRIES 20
 
@@ -54,8 +54,7 @@ yield(struct filler *f)
 static uint64_t
 fill_some(struct filler *f, uint64_t number, uint64_t from, uint64_t size)
 {
-	uint64_t most = size / 16 < SYNC_LEAST ? SYNC_LEAST : size / 16;
-	uint64_t to = least(size, from + least(most, SYNC_MOST)), at = from;
+	uint64_t to = least(size, from + SYNCED), at = from;
 	char path[SEGMENT_PATH];
 
 	segment_path(path, f->folder, number);

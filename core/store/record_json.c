@@ -52,18 +52,6 @@ put_digest(char *p, const uint8_t *digest)
 	return p + 2 + 2 * RECORD_DIGEST;
 }
 
-static char *
-put_number(char *p, uint64_t v)
-{
-	char digits[20];
-	size_t n = sizeof(digits);
-
-	do
-		digits[--n] = (char)('0' + v % 10);
-	while ((v /= 10) != 0);
-	return put_bytes(p, digits + n, sizeof(digits) - n);
-}
-
 static void
 put_base64(struct buf *out, struct weir_str s)
 {
@@ -163,13 +151,13 @@ put_place(struct buf *out, const struct record_view *v, const uint8_t *root)
 		return;
 	p = out->data + out->len;
 	PUT(p, ",\"version\":");
-	p = put_number(p, v->version);
+	p += str_decimal(p, v->version);
 	PUT(p, ",\"hash\":");
 	p = put_digest(p, v->hash);
 	PUT(p, ",\"merkle_root\":");
 	p = put_digest(p, root);
 	PUT(p, ",\"sequence\":");
-	p = put_number(p, v->sequence);
+	p += str_decimal(p, v->sequence);
 	PUT(p, ",\"tags\":[");
 	out->len = (size_t)(p - out->data);
 }

@@ -4,11 +4,11 @@
  *
  *   http load HOST PORT CONNECTIONS SECONDS [TOKEN]   prints requests/s and
  *                                                     times of an answer
- *   http bare THREADS                                 serves, prints its port
+ *   http bare THREADS ANSWER                          serves, prints its port
  *
  * load keeps CONNECTIONS open, one request on each at a time, all from one
- * thread. bare takes a body and answers bytes of the same length and fields
- * as weir does, and stores nothing.
+ * thread. bare takes a body, answers what the file ANSWER holds (an answer of
+ * weir's, head and body), and stores nothing.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -24,8 +24,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define ANSWER_BYTES 470
-#define TIMES_MOST   (4u << 20)
+#define TIMES_MOST  (4u << 20)
+#define FIELDS_MOST 16
 
 static int64_t
 now_us(void)
@@ -38,7 +38,52 @@ now_us(void)
 
 /* ---- bare ---------------------------------------------------------------- */
 
-static char answer[ANSWER_BYTES];
+static char answer[16384], *body;
+static size_t body_len;
+static struct {
+	const char *name, *value;
+} field[FIELDS_MOST];
+static size_t nfields;
+
+static void
+die(const char *what)
+{
+	perror(what);
+	exit(1);
+}
+
+/* The library adds Date and Content-Length. */
+static void
+take_answer(const char *path)
+{
+	FILE *f = fopen(path, "r");
+	char *line, *end, *colon;
+	size_t n;
+
+	if (f == NULL)
+		die(path);
+	n = fread(answer, 1, sizeof(answer) - 1, f);
+	fclose(f);
+	body = strstr(answer, "\r\n\r\n");
+	if (body == NULL)
+		die("no head");
+	body += 4;
+	body_len = n - (size_t)(body - answer);
+	line = strstr(answer, "\r\n") + 2;
+	for (; line < body - 2; line = end + 2) {
+		end = strstr(line, "\r\n");
+		*end = '\0';
+		colon = strchr(line, ':');
+		*colon = '\0';
+		if (strcmp(line, "Date") == 0 ||
+		    strcmp(line, "Content-Length") == 0)
+			continue;
+		if (nfields == FIELDS_MOST)
+			die("too many fields");
+		field[nfields].name = line;
+		field[nfields++].value = colon + 2;
+	}
+}
 
 static enum MHD_Result
 go(void *cls, struct MHD_Connection *m, const char *url, const char *method,
@@ -60,12 +105,10 @@ go(void *cls, struct MHD_Connection *m, const char *url, const char *method,
 		*n = 0;
 		return MHD_YES;
 	}
-	r = MHD_create_response_from_buffer(sizeof(answer), answer,
+	r = MHD_create_response_from_buffer(body_len, body,
 					    MHD_RESPMEM_PERSISTENT);
-	MHD_add_response_header(r, "Content-Type", "application/json");
-	MHD_add_response_header(r, "ETag", "\"1\"");
-	MHD_add_response_header(r, "Location",
-				"/v1/aggregates/account/account-1?version=1");
+	for (size_t i = 0; i < nfields; i++)
+		MHD_add_response_header(r, field[i].name, field[i].value);
 	ok = MHD_queue_response(m, 201, r);
 	MHD_destroy_response(r);
 	return ok;
@@ -76,7 +119,6 @@ bare(unsigned threads)
 {
 	struct MHD_Daemon *d;
 
-	memset(answer, 'a', sizeof(answer));
 	d = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD, 0, NULL, NULL, go,
 			     NULL, MHD_OPTION_THREAD_POOL_SIZE, threads,
 			     MHD_OPTION_CONNECTION_LIMIT, 16384u,
@@ -110,19 +152,12 @@ static uint64_t made;
 static const char *token;
 
 static void
-die(const char *what)
-{
-	perror(what);
-	exit(1);
-}
-
-static void
 ask(struct client *c)
 {
-	char body[512], text[1024];
+	char event[512], text[1024];
 	int n, k;
 
-	n = snprintf(body, sizeof(body),
+	n = snprintf(event, sizeof(event),
 		     "{\"aggregate_type\":\"account\",\"aggregate_id\":"
 		     "\"account-%u-%u\",\"event_type\":\"deposited\","
 		     "\"payload\":{\"amount\":\"%llu.00\",\"currency\":"
@@ -135,7 +170,7 @@ ask(struct client *c)
 		     "Authorization: Bearer %s\r\n"
 		     "Content-Type: application/json\r\n"
 		     "Content-Length: %d\r\n\r\n%s",
-		     token, n, body);
+		     token, n, event);
 	made++;
 	c->sent = now_us();
 	c->have = 0;
@@ -241,8 +276,10 @@ load(const char *host, int port, unsigned n, double seconds)
 int
 main(int argc, char **argv)
 {
-	if (argc == 3 && strcmp(argv[1], "bare") == 0)
+	if (argc == 4 && strcmp(argv[1], "bare") == 0) {
+		take_answer(argv[3]);
 		return bare((unsigned)atoi(argv[2]));
+	}
 	if (argc < 6 || strcmp(argv[1], "load") != 0)
 		return 2;
 	token = argc > 6 ? argv[6] : "none";
