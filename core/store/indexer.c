@@ -77,17 +77,24 @@ indexer_new(struct store *s, const struct index_meta *at)
 	return x;
 }
 
-void
-indexer_free(struct indexer *x)
+static void
+end_thread(struct indexer *x)
 {
-	if (x == NULL)
-		return;
 	pthread_mutex_lock(&x->mu);
 	x->stop = true;
 	pthread_cond_broadcast(&x->news);
 	pthread_mutex_unlock(&x->mu);
 	if (x->threaded)
 		pthread_join(x->thread, NULL);
+	x->threaded = false;
+}
+
+void
+indexer_free(struct indexer *x)
+{
+	if (x == NULL)
+		return;
+	end_thread(x);
 	gather_fini(&x->gather);
 	buf_fini(&x->window);
 	pthread_cond_destroy(&x->news);
@@ -396,4 +403,18 @@ indexer_pace(struct indexer *x)
 	while (x->threaded && !x->failed && x->wanted > s->index_most)
 		pthread_cond_wait(&x->done, &x->mu);
 	pthread_mutex_unlock(&x->mu);
+}
+
+void
+indexer_finish(struct indexer *x)
+{
+	uint64_t left = behind(x->s), was = UINT64_MAX;
+
+	end_thread(x);
+	while (!x->failed && left >= x->s->index_after && left < was) {
+		was = left;
+		if (work(x) != 0)
+			return;
+		left = behind(x->s);
+	}
 }

@@ -23,6 +23,10 @@ struct weir_err;
 
 /* at: the watermark of the opened index, or NULL. NULL: no memory. */
 struct indexer *indexer_new(struct store *s, const struct index_meta *at);
+/* The writer's last: ends the thread and leaves less than index_after behind
+ * the watermark, so that the next open has little to walk and to hold. What
+ * fails is told and left to the next writer. */
+void indexer_finish(struct indexer *x);
 /* Ends the thread, when its batch is done. NULL is legal. */
 void indexer_free(struct indexer *x);
 

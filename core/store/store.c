@@ -350,14 +350,23 @@ store_open(struct store **out, const char *dir, const struct store_options *o,
 	return 0;
 }
 
+static void
+finish_index(struct store *s)
+{
+	if (s->indexer != NULL && !s->failed)
+		indexer_finish(s->indexer);
+}
+
 void
 store_close(struct store *s)
 {
 	if (s == NULL)
 		return;
 	queue_drain(s->queue);
-	if (s->writing)
+	if (s->writing) {
 		append_mark(s);
+		finish_index(s);
+	}
 	free_store(s);
 }
 
@@ -371,6 +380,7 @@ store_end_writing(struct store *s, struct weir_err *err)
 	if (s->writing) {
 		filler_free(s->filler);
 		s->filler = NULL;
+		finish_index(s);
 		indexer_free(s->indexer);
 		s->indexer = NULL;
 		append_mark(s);

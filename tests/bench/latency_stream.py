@@ -9,8 +9,10 @@ receiver is a process of its own.
 
     SSE, webhook   from the record's committed_at, which is taken before the
                    group is written and synced, to the bytes in the receiver;
-                   beside it, from committed_at to the client's answer. 10 ms
-                   between the posts: all has come to rest
+                   beside it, from committed_at to the client's answer. 2 ms
+                   between the posts: all has come to rest. And 10 ms: the
+                   processors sleep more deeply and wake up late, the disk's
+                   too, as a plain write and sync beside it shows
     p99            of the posts: without a sink, with a webhook whose receiver
                    never answers, with a PostgreSQL that is stopped (SIGSTOP);
                    a server each, in turn, the median of the rounds
@@ -42,7 +44,7 @@ import run  # noqa: E402
 import served  # noqa: E402
 
 COMMITTED = re.compile(rb'"committed_at":"([^"]+)Z"')
-GAP = 0.01
+GAP, LONG_GAP = 0.002, 0.01
 processes = multiprocessing.get_context("fork")
 
 
@@ -87,7 +89,10 @@ def receive(pipe, listener, answers):
             if rest == b"end":
                 pipe.send(out)
                 return
-            if answers and rest.endswith(b"}"):
+            if not answers and rest.endswith(b"}"):
+                pipe.send("hangs")
+                rest = b""
+            elif rest.endswith(b"}"):
                 c.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
                 out += ages(rest, at)
                 rest = b""
@@ -149,17 +154,35 @@ class Bench:
 
     # ---- the rows ----
 
-    def stream(self):
+    def plain(self, n, gap):
+        """Microseconds of a write and its sync into a file that is there."""
+        took = []
+        with open(os.path.join(self.folder, "plain"), "w+b", 0) as f:
+            f.write(bytes(n * 1024))
+            os.fsync(f.fileno())
+            for i in range(n):
+                begun = time.time()
+                os.pwrite(f.fileno(), b"x" * 700, i * 700)
+                os.fdatasync(f.fileno())
+                took.append((time.time() - begun) * 1e6)
+                time.sleep(gap)
+        return took
+
+    def stream(self, gap, target):
         s = self.server()
         r = Receiver(follow, s.http, s.token)
-        took, answered = self.post(s, self.args.posts // 3, GAP)
+        took, answered = self.post(s, self.args.posts // 3, gap)
         s.kill()
         seen = r.result()
-        self.row("a post, answered", statistics.median(took) / 1e3, "ms", None)
-        self.row("commit to its answer", statistics.median(answered) / 1e3,
-                 "ms", None)
-        self.row("commit to SSE", statistics.median(seen) / 1e3, "ms",
-                 "value <= 0.5")
+        plain = self.plain(self.args.posts // 3, gap)
+        for name, times, wanted in (
+            ("a plain write and sync", plain, None),
+            ("a post, answered", took, None),
+            ("commit to its answer", answered, None),
+            ("commit to SSE", seen, target),
+        ):
+            self.row("%s, %g ms apart" % (name, gap * 1e3),
+                     statistics.median(times) / 1e3, "ms", wanted)
 
     def webhook(self):
         s = self.server()
@@ -191,6 +214,8 @@ class Bench:
         r = Receiver(receive, listener, False)
         run.weir("plugin", "http", "--endpoint", "http://127.0.0.1:%d/" % port,
                  data_dir=s.dir)
+        s.ask("POST", "/v1/events", served.event("first", 0), check=201)
+        assert r.pipe.recv() == "hangs"
         out = self.p99(s)
         r.process.kill()
         return out
@@ -259,7 +284,8 @@ def main():
         args.posts, args.rounds = 300, 3
     b = Bench(args)
     try:
-        b.stream()
+        b.stream(GAP, "value <= 0.5")
+        b.stream(LONG_GAP, None)
         b.webhook()
         b.appends()
     finally:

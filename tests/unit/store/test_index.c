@@ -553,6 +553,33 @@ test_far_behind(void **state)
 	reopened_agrees(dir);
 }
 
+/* A large index is brought on seldom, but at the writer's end all the same. */
+static void
+test_end(void **state)
+{
+	struct store_options o = {.flags = STORE_WRITE | STORE_CREATE,
+				  .first_segment_bytes = SMALL,
+				  .max_segment_bytes = 4 * SMALL,
+				  .index_after_bytes = LITTLE};
+	uint64_t least;
+
+	(void)state;
+	for (unsigned i = 0; i < 6; i++) {
+		struct store *s = NULL;
+
+		assert_ok(store_open(&s, dir, &o, &err), err);
+		append_some(s, 300);
+		if (i % 2 > 0)
+			assert_ok(store_end_writing(s, &err), err);
+		store_close(s);
+		s = open_indexing(dir, UINT64_MAX, 0);
+		least = last - LITTLE / 100; /* a record takes more bytes */
+		assert_in_range(store_indexed(s, NULL), least, last);
+		store_close(s);
+	}
+	reopened_agrees(dir);
+}
+
 /* A segment that is gone, or shorter, before the watermark is damage still. */
 static void
 test_missing_segment(void **state)
@@ -579,7 +606,7 @@ main(void)
 		T(test_cut_short),	 T(test_flipped_bits),
 		T(test_of_another),	 T(test_cannot_be_made),
 		T(test_reindex),	 T(test_far_behind),
-		T(test_missing_segment),
+		T(test_end),		 T(test_missing_segment),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
