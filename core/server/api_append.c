@@ -65,7 +65,6 @@ api_drafts(struct api_call *c, size_t n)
 	return -1;
 }
 
-
 /* The two conflicts have a code in common, but not the first word. */
 static bool
 is_about_id(const struct weir_err *err)

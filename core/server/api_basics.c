@@ -207,7 +207,6 @@ run_metrics(struct api_call *c)
 static int
 run_status(struct api_call *c)
 {
-	static const char *const restrictions[] = {"false", "true", "strict"};
 	struct api *a = c->api;
 	struct buf *b = &c->out;
 	char id[37];
@@ -220,7 +219,7 @@ run_status(struct api_call *c)
 		   ",\"committed_sequence\":%" PRIu64 ",\"aggregates\":%" PRIu64
 		   ",\"restriction\":\"%s\"",
 		   store_last(a->store), store_aggregates(a->store, false),
-		   restrictions[policy_restriction(a->policy)]);
+		   policy_restriction_word(policy_restriction(a->policy)));
 	if (a->host != NULL)
 		a->host->status(a->host_cookie, b);
 	buf_putc(b, '}');

@@ -151,7 +151,6 @@ void
 http_engine_resume(struct http_conn *c)
 {
 	struct http_worker *w = c->worker;
-
 	struct http *h = c->http;
 
 	atomic_fetch_add(&h->waking, 1);
