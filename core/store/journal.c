@@ -18,6 +18,9 @@
 #define FIRST_BYTES (1u << 20)
 #define MAX_BYTES   (256u << 20)
 #define READ_BYTES  (1u << 20)
+/* A segment is at most so small a part of what stands before it: its zeros cost
+ * disk and time while the one before fills. */
+#define GROWTH 4
 
 int
 journal_init(struct journal *j, const char *folder, const uint8_t store[16])
@@ -46,10 +49,13 @@ journal_fini(struct journal *j)
 uint64_t
 journal_size(const struct journal *j, uint64_t number)
 {
-	uint64_t size = j->first_bytes;
+	uint64_t size = j->first_bytes, before = 0;
 
-	for (uint64_t i = 1; i < number && size < j->max_bytes; i++)
-		size *= 2;
+	for (uint64_t i = 1; i < number && size < j->max_bytes; i++) {
+		before += size;
+		if (before >= GROWTH * 2 * size)
+			size *= 2;
+	}
 	return size < j->max_bytes ? size : j->max_bytes;
 }
 

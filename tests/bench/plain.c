@@ -17,7 +17,7 @@
 
 #define FIRST (1u << 20)
 #define LAST  (256u << 20)
-#define WARM  (32u << 20) /* the segment before */
+#define WARM  (8u << 20) /* the segment before */
 /* As weir does it: kernels that copy into large new folios can take ten times
  * as long for it. */
 #define FILL	 (64u << 10)
@@ -58,9 +58,11 @@ next_segment(struct plain *p)
 
 	if (p->fd >= 0)
 		close(p->fd);
-	p->size = p->number == 0       ? FIRST
-		  : p->size * 2 < LAST ? p->size * 2
-				       : LAST;
+	if (p->number == 0)
+		p->size = FIRST;
+	else if (p->size < LAST && p->before >= 8 * p->size)
+		p->size *= 2;
+	p->before += p->size;
 	snprintf(path, sizeof(path), "%s/%08llu", p->dir,
 		 (unsigned long long)++p->number);
 	p->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
@@ -74,14 +76,15 @@ next_segment(struct plain *p)
 	p->at = 0;
 }
 
-/* A warm store stands a little behind the switch to its seventh segment. */
+/* A warm store stands a little behind 64 MiB, where segments get larger. */
 void
 plain_open(struct plain *p, size_t most, bool warm)
 {
 	*p = (struct plain){.fd = -1};
 	if (warm) {
 		p->size = WARM;
-		p->number = 6;
+		p->before = 8 * WARM;
+		p->number = 1;
 	}
 	p->block = malloc(most);
 	if (p->block == NULL)

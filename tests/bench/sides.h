@@ -64,7 +64,7 @@ side side_lmdb, side_sqlite, side_rocksdb;
 
 struct plain {
 	char dir[4096];
-	uint64_t number, size, at;
+	uint64_t number, size, at, before; /* before: all files together */
 	int fd;
 	char *block;
 };
