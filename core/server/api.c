@@ -448,6 +448,21 @@ api_header(struct api_call *c, const char *name)
 		       : NULL;
 }
 
+bool
+api_submitted(const struct api_call *c)
+{
+	return c->submitted;
+}
+
+void
+api_leave(struct api_call *c)
+{
+	c->request = (struct api_request){
+		.method = c->route->method,
+		.target = str_of(c->route->pattern),
+	};
+}
+
 void
 api_end(struct api_call *c)
 {

@@ -123,6 +123,11 @@ const char *api_id(const struct api_call *c); /* the request's id */
 /* May be called at any time but between a false api_run and its `ready`. */
 void api_end(struct api_call *c);
 
+/* After a false api_run: only the store has it, which needs nothing of the
+ * request. Then the request's memory may go before `ready`, after api_leave. */
+bool api_submitted(const struct api_call *c);
+void api_leave(struct api_call *c);
+
 /* For embedding in the HTTP server's own refusals (before a route is known):
  * a problem document. */
 void api_problem_text(struct buf *out, int status, const char *word,

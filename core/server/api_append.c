@@ -169,6 +169,7 @@ api_submit(struct api_call *c)
 	must(n > 0);
 	if (d == NULL)
 		return api_refuse(c, 0, WEIR_ENOMEM, "not enough memory");
+	c->submitted = !waits;
 	if (waits)
 		rc = store_commit(c->api->store, c->receipts, d, n, &c->err);
 	else

@@ -106,6 +106,7 @@ struct api_call {
 	bool answered;
 
 	/* an append under way */
+	bool submitted; /* api_submitted */
 	size_t ndrafts;
 	int on_version, on_id; /* status of a conflict of version, of event_id;
 				* 0: 409 */

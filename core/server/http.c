@@ -319,7 +319,7 @@ end_connections(struct http *h)
 			c = c->next;
 		} while (c != h->conns);
 	wake_streams(h);
-	while (h->nconns > 0)
+	while (h->nconns > 0 || h->left > 0)
 		pthread_cond_wait(&h->gone, &h->lock);
 	pthread_mutex_unlock(&h->lock);
 }

@@ -19,7 +19,7 @@
 #define STACK_BYTES (1u << 20)
 /* All that one connection may need for a request's head, and the room its body
  * is read in. A head beyond it is answered with 431 or 414. */
-#define POOL_BYTES (16u << 10)
+#define POOL_BYTES (8u << 10)
 #define LONG_MS	   60000
 #define PEM_MOST   (1u << 20)
 #define TLS_KINDS  "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
@@ -139,27 +139,23 @@ push(_Atomic(struct http_conn *) *list, struct http_conn *c)
 	while (!atomic_compare_exchange_weak(list, &first, c));
 }
 
-static void
-wake_woken(struct http_engine *e)
-{
-	for (size_t i = 0; i < e->nworkers; i++)
-		if (atomic_load(&e->worker[i].woken) != NULL)
-			wake(&e->worker[i]);
-}
-
 void
 http_engine_resume(struct http_conn *c)
 {
-	struct http_worker *w = c->worker;
-	struct http *h = c->http;
+	push(&c->worker->woken, c); /* and it may be gone */
+}
 
-	atomic_fetch_add(&h->waking, 1);
-	push(&w->woken, c); /* and it may be gone */
-	if (!store_answers_follow())
-		for (struct http_engine *e = atomic_load(&h->engines);
-		     e != NULL; e = e->next)
-			wake_woken(e);
-	atomic_fetch_sub(&h->waking, 1);
+void
+http_engine_wake(struct http *h)
+{
+	struct http_engine *e = atomic_load(&h->engines);
+
+	if (store_answers_follow())
+		return;
+	for (; e != NULL; e = e->next)
+		for (size_t i = 0; i < e->nworkers; i++)
+			if (atomic_load(&e->worker[i].woken) != NULL)
+				wake(&e->worker[i]);
 }
 
 void
@@ -237,16 +233,19 @@ work(void *cookie)
 {
 	struct http_worker *w = cookie;
 
+	os_short_turns();
 	while (!atomic_load(&w->stopping)) {
 		take_pushed(w);
 		w->busy = false;
+		w->waiting = 0;
 		MHD_run(w->daemon);
+		w->patient = w->busy;
 		/* Where requests come one upon the other, looking again is
 		 * cheaper than falling asleep; but those who were answered
 		 * need a processor to come again. */
 		if (w->busy)
 			sched_yield();
-		else
+		else if (w->waiting == 0)
 			sleep_until_some(w);
 	}
 	return NULL;

@@ -135,8 +135,8 @@ leave(struct http *h, struct http_conn *c)
 	pthread_cond_broadcast(&h->gone);
 }
 
-static void
-conn_free(struct http_conn *c)
+void
+http_conn_free(struct http_conn *c)
 {
 	buf_fini(&c->refusal);
 	mem_free(c->target);
@@ -169,8 +169,8 @@ http_front_notify(void *cls, struct MHD_Connection *m, void **cookie,
 		*cookie = NULL;
 	}
 	pthread_mutex_unlock(&h->lock);
-	if (c != NULL)
-		conn_free(c);
+	if (c != NULL && !http_conn_is_left(c))
+		http_conn_free(c);
 }
 
 /* ---- who is it ----------------------------------------------------------- */
@@ -487,11 +487,11 @@ hand_on(struct http *h, struct http_conn *c)
 	ok = has_room(h, c) && enter(h, c) == 0;
 	pthread_mutex_unlock(&h->lock);
 	if (stale != NULL)
-		conn_free(stale);
+		http_conn_free(stale);
 	if (!ok) {
 		atomic_fetch_add(&h->counts.refused, 1);
 		os_close(c->fd);
-		conn_free(c);
+		http_conn_free(c);
 		return;
 	}
 	atomic_fetch_add(&h->counts.accepted, 1);
@@ -506,7 +506,7 @@ http_front_drop(struct http_conn *c)
 	pthread_mutex_lock(&h->lock);
 	leave(h, c);
 	pthread_mutex_unlock(&h->lock);
-	conn_free(c);
+	http_conn_free(c);
 }
 
 /* False when no descriptor is left. */
@@ -528,7 +528,7 @@ accept_some(struct http *h, int listening, bool local)
 		if (c == NULL || (local && !is_owner(h, c))) {
 			os_close(fd);
 			if (c != NULL)
-				conn_free(c);
+				http_conn_free(c);
 			continue;
 		}
 		hand_on(h, c);

@@ -75,7 +75,10 @@ struct http_worker {
 	struct MHD_Daemon *daemon;
 	pthread_t thread;
 	bool runs;
-	bool busy; /* a request was looked at; its own thread's */
+	/* Its own thread's, of one look at the connections. */
+	bool busy;	  /* a request was looked at */
+	bool patient;	  /* the look before was busy */
+	unsigned waiting; /* for the API, not suspended */
 	int poll_fd, wake_fd; /* the daemon's epoll; an eventfd */
 	/* Pushed by any thread, taken by its own. */
 	_Atomic(struct http_conn *) woken, fresh;
@@ -105,8 +108,11 @@ void http_engine_stop(struct http_engine *e);
 struct http_worker *http_engine_choose(struct http_engine *e);
 /* Its worker takes a listed connection over. */
 void http_engine_add(struct http_conn *c);
-/* Its worker resumes it. */
+/* Its worker resumes it, once it looks. */
 void http_engine_resume(struct http_conn *c);
+/* Wakes the workers that have some to resume; when further answers of a group
+ * commit follow, the last of them does it for all. */
+void http_engine_wake(struct http *h);
 /* A connection that libmicrohttpd did not take: its descriptor is closed. */
 void http_front_drop(struct http_conn *c);
 
@@ -125,7 +131,9 @@ enum http_wait {
 	HTTP_GOES,
 	HTTP_ARMED,
 	HTTP_SUSPENDED,
-	HTTP_READY
+	HTTP_READY,
+	HTTP_LEFT,  /* ARMED, and its request has ended */
+	HTTP_CLOSED /* LEFT, and its connection has */
 };
 
 struct http_conn {
@@ -151,6 +159,7 @@ struct http_conn {
 	} field[HTTP_FIELDS];
 	unsigned nfields; /* may be more than there is room for */
 	struct api_call *call;
+	unsigned looks; /* at it, since the API has it */
 	struct buf refusal;
 	const char *method, *route;
 	int64_t began;
@@ -173,6 +182,10 @@ struct http_conn {
 	bool seen_set;
 };
 
+void http_conn_free(struct http_conn *c);
+/* True when a call that the API still has needs the connection's memory. Its
+ * `ready` frees it then. */
+bool http_conn_is_left(struct http_conn *c);
 /* Wakes a connection that waits (HTTP_ARMED, HTTP_SUSPENDED). Any thread that
  * knows that it still waits, or holds lock. */
 void http_conn_wake(struct http_conn *c);
@@ -224,13 +237,13 @@ struct http {
 	bool front_runs;
 	_Atomic bool draining, stopping;
 	_Atomic(struct http_engine *) engines; /* all; only added to */
-	_Atomic unsigned waking; /* threads in http_engine_resume */
+	_Atomic unsigned waking; /* threads that wake a connection */
 
 	pthread_mutex_t lock; /* guards what follows */
 	pthread_cond_t gone;  /* a connection ended */
 	struct http_conn *conns, **by_fd, *bucket[HTTP_BUCKETS];
 	size_t nfds;
-	uint64_t nconns;
+	uint64_t nconns, left; /* left: calls without their request */
 	struct http_engine *plain, *secure; /* for new connections */
 };
 

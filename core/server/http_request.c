@@ -6,7 +6,9 @@
  *
  * 1. Between a begin and its end c->open holds, and c->call is freed by end.
  * 2. While the API has the call (api_run gave false) the connection is
- *    suspended: no callback runs before `ready` resumed it.
+ *    suspended, and no callback runs before `ready` resumed it; or, under load,
+ *    it is looked at again and again (wait_for_api). Then it may end before
+ *    `ready`, which frees the call in its place.
  * 3. A body whose framing libmicrohttpd reads laxly (chunked) is the last thing
  *    read from its connection, so nothing behind it is ever taken for a
  *    request.
@@ -27,6 +29,7 @@
 #define DISCARD_MOST (64u << 10) /* of a refused body, to keep the line */
 #define REFUSAL_MAX  2048
 #define NO_ROUTE     "none"
+#define LOOKS	     64 /* at a call that the API has */
 
 /* ---- waiting ------------------------------------------------------------- */
 
@@ -37,11 +40,28 @@ http_conn_step(struct http_conn *c, enum http_step step)
 	atomic_store(&c->step, step);
 }
 
+/* What it was waiting as. The connection may be gone then, and without `waking`
+ * the HTTP server, too. */
+static int
+wake(struct http_conn *c)
+{
+	struct http *h = c->http;
+	int was;
+
+	atomic_fetch_add(&h->waking, 1);
+	was = atomic_exchange(&c->wait, HTTP_READY);
+	if (was == HTTP_SUSPENDED)
+		http_engine_resume(c);
+	/* for those before it, even when it was not suspended itself */
+	http_engine_wake(h);
+	atomic_fetch_sub(&h->waking, 1);
+	return was;
+}
+
 void
 http_conn_wake(struct http_conn *c)
 {
-	if (atomic_exchange(&c->wait, HTTP_READY) == HTTP_SUSPENDED)
-		http_engine_resume(c);
+	wake(c);
 }
 
 void
@@ -50,16 +70,56 @@ http_conn_suspend(struct http_conn *c)
 	int armed = HTTP_ARMED;
 
 	MHD_suspend_connection(c->mhd);
-	/* answered already; by way of the list, for resumed here it would be
-	 * looked at only when something else wakes the worker */
+	/* answered already; by way of the list, which a worker looks at before
+	 * it sleeps */
 	if (!atomic_compare_exchange_strong(&c->wait, &armed, HTTP_SUSPENDED))
 		http_engine_resume(c);
+}
+
+/* What an ended request has left. */
+static void
+end_left(struct http *h, struct api_call *call)
+{
+	api_end(call);
+	pthread_mutex_lock(&h->lock);
+	h->left--;
+	pthread_cond_broadcast(&h->gone);
+	pthread_mutex_unlock(&h->lock);
 }
 
 static void
 on_ready(void *cookie)
 {
-	http_conn_wake(cookie);
+	struct http_conn *c = cookie;
+	struct api_call *call = c->call;
+	struct http *h = c->http;
+	int was = wake(c);
+
+	if (was == HTTP_CLOSED)
+		http_conn_free(c);
+	if (was == HTTP_CLOSED || was == HTTP_LEFT)
+		end_left(h, call);
+}
+
+bool
+http_conn_is_left(struct http_conn *c)
+{
+	int left = HTTP_LEFT;
+
+	return atomic_compare_exchange_strong(&c->wait, &left, HTTP_CLOSED);
+}
+
+/* To suspend a connection and to resume it costs libmicrohttpd two calls of
+ * epoll_ctl and a recv in vain. While there is more to do, the answer of the
+ * group commit is there before the worker would sleep. */
+static enum MHD_Result
+wait_for_api(struct http_conn *c)
+{
+	if (c->worker->patient && api_submitted(c->call) && c->looks++ < LOOKS)
+		c->worker->waiting++;
+	else
+		http_conn_suspend(c);
+	return MHD_YES;
 }
 
 /* ---- answers ------------------------------------------------------------- */
@@ -310,10 +370,9 @@ run(struct http_conn *c)
 {
 	http_conn_step(c, HTTP_RUN);
 	atomic_store(&c->wait, HTTP_ARMED);
-	if (!api_run(c->call, on_ready, c)) {
-		http_conn_suspend(c);
-		return MHD_YES;
-	}
+	c->looks = 0;
+	if (!api_run(c->call, on_ready, c))
+		return wait_for_api(c);
 	atomic_store(&c->wait, HTTP_GOES);
 	return send_answer(c);
 }
@@ -330,6 +389,8 @@ http_request_go(void *cls, struct MHD_Connection *m, const char *url,
 	(void)url;
 	if (c == NULL)
 		return MHD_NO; /* there was no memory for it */
+	if (atomic_load(&c->wait) == HTTP_ARMED)
+		return wait_for_api(c);
 	c->worker->busy = true;
 	switch (atomic_load(&c->step)) {
 	case HTTP_HEAD:
@@ -351,6 +412,24 @@ http_request_go(void *cls, struct MHD_Connection *m, const char *url,
 	}
 }
 
+/* True: the API has the call, and its `ready` will end it. */
+static bool
+leave_call(struct http_conn *c)
+{
+	struct http *h = c->http;
+	int armed = HTTP_ARMED;
+	bool left;
+
+	if (atomic_load(&c->wait) != HTTP_ARMED)
+		return false;
+	api_leave(c->call);
+	pthread_mutex_lock(&h->lock);
+	left = atomic_compare_exchange_strong(&c->wait, &armed, HTTP_LEFT);
+	h->left += left;
+	pthread_mutex_unlock(&h->lock);
+	return left;
+}
+
 void
 http_request_end(void *cls, struct MHD_Connection *m, void **cookie,
 		 enum MHD_RequestTerminationCode why)
@@ -363,6 +442,7 @@ http_request_end(void *cls, struct MHD_Connection *m, void **cookie,
 	(void)why;
 	if (c == NULL || !c->open)
 		return;
+	c->open = false;
 	stream = atomic_load(&c->step) == HTTP_STREAM;
 	if (stream) {
 		hub_forget(c->http->hub, &c->waiter);
@@ -372,14 +452,15 @@ http_request_end(void *cls, struct MHD_Connection *m, void **cookie,
 		http_count_answer(&c->http->counts, c->method, c->route,
 				  c->status,
 				  stream ? -1 : clock_monotonic() - c->began);
-	api_end(c->call);
-	c->call = NULL;
 	buf_fini(&c->refusal);
 	if (c->target_len > TARGET_KEPT) {
 		mem_free(c->target);
 		c->target = NULL;
 	}
-	c->open = false;
-	atomic_store(&c->wait, HTTP_GOES);
 	http_conn_step(c, HTTP_IDLE);
+	if (!stream && leave_call(c))
+		return;
+	api_end(c->call);
+	c->call = NULL;
+	atomic_store(&c->wait, HTTP_GOES);
 }

@@ -224,6 +224,7 @@ thread_main(void *arg)
 {
 	struct queue *q = arg;
 
+	os_short_turns();
 	pthread_mutex_lock(&q->mu);
 	while (!q->stop) {
 		if (q->leader != LEADER_THREAD || q->first == NULL) {
