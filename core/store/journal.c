@@ -18,9 +18,9 @@
 #define FIRST_BYTES (1u << 20)
 #define MAX_BYTES   (256u << 20)
 #define READ_BYTES  (1u << 20)
-/* A segment is at most so small a part of what stands before it: its zeros cost
- * disk and time while the one before fills. */
-#define GROWTH 4
+/* A segment is a quarter of what stands before it, or less: its zeros cost disk
+ * and time while the one before fills. */
+#define TIMES 8
 
 int
 journal_init(struct journal *j, const char *folder, const uint8_t store[16])
@@ -30,6 +30,7 @@ journal_init(struct journal *j, const char *folder, const uint8_t store[16])
 	j->store = store;
 	j->first_bytes = FIRST_BYTES;
 	j->max_bytes = MAX_BYTES;
+	j->times = TIMES;
 	return pthread_mutex_init(&j->mu, NULL) == 0 ? 0 : WEIR_ENOMEM;
 }
 
@@ -53,7 +54,7 @@ journal_size(const struct journal *j, uint64_t number)
 
 	for (uint64_t i = 1; i < number && size < j->max_bytes; i++) {
 		before += size;
-		if (before >= GROWTH * 2 * size)
+		if (before >= j->times * size)
 			size *= 2;
 	}
 	return size < j->max_bytes ? size : j->max_bytes;

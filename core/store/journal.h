@@ -21,6 +21,7 @@ struct journal {
 	struct segment **seg; /* seg[i] is number i + 1 */
 	size_t nseg;
 	uint64_t first_bytes, max_bytes;
+	unsigned times; /* store.h: segment_times */
 };
 
 /* folder and store are borrowed for the journal's life. */

@@ -188,6 +188,8 @@ init(struct store *s, const char *dir, const struct store_options *o,
 		s->journal.first_bytes = o->first_segment_bytes;
 	if (o->max_segment_bytes != 0)
 		s->journal.max_bytes = o->max_segment_bytes;
+	if (o->segment_times != 0)
+		s->journal.times = o->segment_times;
 	if (s->folder == NULL || s->dir == NULL || s->lock_path == NULL
 	    || s->live_path == NULL || s->heads == NULL || s->ids == NULL
 	    || s->writes == NULL

@@ -28,6 +28,9 @@ struct store_options {
 	int64_t lock_wait_us;	     /* 0: the default, 5 s; -1: don't wait */
 	uint64_t first_segment_bytes; /* 0: 1 MiB; for tests: at least 64 KiB */
 	uint64_t max_segment_bytes;   /* 0: 256 MiB */
+	/* A segment is twice the one before when those before it together are
+	 * so many times as large as that; 0: 8. */
+	unsigned segment_times;
 	/* After so many bytes a thread of the writer begins to fill the next
 	 * segment; 0: 512 KiB, UINT64_MAX: never. */
 	uint64_t fill_after_bytes;

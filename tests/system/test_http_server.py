@@ -541,6 +541,34 @@ def test_gone_in_the_middle(serve):
     server.until("weir_http_connections", 0)
 
 
+def test_gone_under_load(serve):
+    """Clients that go while their event waits for the group commit, among
+    others that stay: those are answered, every time."""
+    server = serve(http_threads=1)
+    auth = b"Authorization: Bearer %s\r\n" % server.token()
+    text = post(EVENT % 7, extra=auth)
+    stay = [server.tcp() for _ in range(32)]
+    waves = 100
+    for _ in range(waves):
+        go = [server.tcp() for _ in range(16)]
+        for a, b, c in zip(stay[::2], stay[1::2], go, strict=True):
+            c.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
+                         struct.pack("ii", 1, 0))
+            a.sendall(text)
+            c.sendall(text)
+            b.sendall(text)
+        for s in go:
+            s.close()
+        for s in stay:
+            assert Reader(s).answer()[0] == 201
+    server.until("weir_http_connections", len(stay))
+    assert last_sequence(server) >= waves * len(stay)
+    for s in stay:
+        s.sendall(text)
+        s.close()
+    server.until("weir_http_connections", 0)
+
+
 # ---- slow clients and limits ------------------------------------------------
 
 

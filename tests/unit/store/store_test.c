@@ -148,7 +148,8 @@ open_writer(struct store **out, const char *dir, struct weir_err *err)
 	struct store_options o = {.flags = STORE_WRITE | STORE_CREATE,
 				  .lock_wait_us = -1,
 				  .first_segment_bytes = SMALL,
-				  .max_segment_bytes = 4 * SMALL};
+				  .max_segment_bytes = 4 * SMALL,
+				  .segment_times = 1};
 
 	return store_open(out, dir, &o, err);
 }
