@@ -21,6 +21,7 @@
  * is read in. A head beyond it is answered with 431 or 414. */
 #define POOL_BYTES (8u << 10)
 #define LONG_MS	   60000
+#define MANY	   4 /* that wait: a look is cheaper than to suspend them */
 #define PEM_MOST   (1u << 20)
 #define TLS_KINDS  "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
 
@@ -239,11 +240,11 @@ work(void *cookie)
 		w->busy = false;
 		w->waiting = 0;
 		MHD_run(w->daemon);
-		w->patient = w->busy;
+		w->patient = w->busy || w->waiting >= MANY;
 		/* Where requests come one upon the other, looking again is
 		 * cheaper than falling asleep; but those who were answered
 		 * need a processor to come again. */
-		if (w->busy)
+		if (w->patient)
 			sched_yield();
 		else if (w->waiting == 0)
 			sleep_until_some(w);
