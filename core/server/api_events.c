@@ -262,15 +262,12 @@ static int
 put_records(struct api_call *c, struct weir_err *err)
 {
 	struct reader *r = api_reader(c);
-	struct record_view v;
 	int rc = r != NULL ? 0 : err_nomem(err);
 
 	for (size_t i = 0; rc == 0 && i < c->ndrafts; i++) {
 		if (i > 0)
 			buf_putc(&c->out, ',');
-		rc = reader_at(r, &v, c->receipts[i].position, err);
-		if (rc == 0)
-			rc = reader_json(r, &c->out, &v, err);
+		rc = reader_receipt_json(r, &c->out, &c->receipts[i], err);
 	}
 	api_reader_back(c, r);
 	return rc;

@@ -66,6 +66,17 @@ place_in_tree(struct batch *b, uint8_t node[RECORD_DIGEST], uint64_t *skip,
 	return 0;
 }
 
+/* Who is answered wants the root, and may spare itself the older records. */
+static void
+note_left(struct receipt *r, const struct summit *top)
+{
+	r->lefts_known = top->below == 0 && top->npeaks <= RECEIPT_LEFT + 1;
+	r->lefts = r->lefts_known ? top->npeaks - 1 : 0;
+	for (unsigned i = 0; i < r->lefts; i++)
+		memcpy(r->left[i], top->peak[r->lefts - 1 - i].node,
+		       RECORD_DIGEST);
+}
+
 static int
 encode_record(struct batch *b, struct item *it, uint64_t group, bool end,
 	      int64_t committed_at, struct weir_err *err)
@@ -99,6 +110,7 @@ encode_record(struct batch *b, struct item *it, uint64_t group, bool end,
 	r->position = at.position;
 	r->committed_at = committed_at;
 	memcpy(r->event_id, it->ready.event_id, 16);
+	note_left(r, top);
 	r->duplicate = false;
 	return 0;
 }

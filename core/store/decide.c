@@ -31,6 +31,7 @@ receipt_of_view(struct receipt *r, const struct record_view *v)
 	r->committed_at = v->committed_at;
 	memcpy(r->event_id, v->event_id, 16);
 	memcpy(r->hash, v->hash, RECORD_DIGEST);
+	r->lefts_known = false;
 	r->duplicate = true;
 }
 

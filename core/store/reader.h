@@ -19,6 +19,8 @@
 
 #include "store/record.h"
 
+struct receipt;
+
 struct store;
 struct reader;
 
@@ -70,6 +72,10 @@ int reader_root(struct reader *r, uint8_t out[RECORD_DIGEST],
  * than the view's, unless that is a mapped one. */
 int reader_json(struct reader *r, struct buf *out, const struct record_view *v,
 		struct weir_err *err);
+
+/* The same for the record that a receipt speaks of; r is a mapped one. */
+int reader_receipt_json(struct reader *r, struct buf *out,
+			const struct receipt *receipt, struct weir_err *err);
 
 /* The same recomputed from the stored bytes of all versions up to that one,
  * with pread; WEIR_EDAMAGE names the first record whose hash does not agree. */

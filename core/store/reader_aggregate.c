@@ -299,6 +299,22 @@ reader_json(struct reader *r, struct buf *out, const struct record_view *v,
 	return record_json(out, v, root) == 0 ? 0 : err_nomem(err);
 }
 
+int
+reader_receipt_json(struct reader *r, struct buf *out,
+		    const struct receipt *receipt, struct weir_err *err)
+{
+	uint8_t root[RECORD_DIGEST];
+	struct record_view v;
+	int rc = reader_at(r, &v, receipt->position, err);
+
+	if (rc != 0 || !receipt->lefts_known)
+		return rc != 0 ? rc : reader_json(r, out, &v, err);
+	memcpy(root, v.has_node ? v.node : v.hash, RECORD_DIGEST);
+	for (unsigned i = 0; i < receipt->lefts; i++)
+		merkle_inner(root, receipt->left[i], root);
+	return record_json(out, &v, root) == 0 ? 0 : err_nomem(err);
+}
+
 static int
 verify_record(struct reader *r, struct frontier *f, uint64_t position,
 	      const struct aggregate_name *of, struct weir_err *err)

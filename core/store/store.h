@@ -92,11 +92,19 @@ void store_rouse(struct store *s);
 
 /* ---- writing ------------------------------------------------------------ */
 
+#define RECEIPT_LEFT 2
+
 struct receipt {
 	uint64_t sequence, version, position;
 	int64_t committed_at;
 	uint8_t event_id[16];
 	uint8_t hash[RECORD_DIGEST];
+	/* What stands left of the record's own subtree on the way to its
+	 * aggregate's root, the newest first, when the writer had all of it at
+	 * hand (lefts_known); for reader_receipt_json. */
+	uint8_t left[RECEIPT_LEFT][RECORD_DIGEST];
+	unsigned lefts;
+	bool lefts_known;
 	bool duplicate; /* the event_id was there with the same content: these
 			 * are the original's numbers */
 };

@@ -569,6 +569,23 @@ def test_gone_under_load(serve):
     server.until("weir_http_connections", 0)
 
 
+def test_answers_are_the_records(serve):
+    """What an append is answered with, roots of all versions included, is what
+    the journal gives later."""
+    server = serve()
+    s = server.local()
+    said = []
+    for i in range(40):
+        s.sendall(post(EVENT % (i % 3 % 2)))
+        status, _, body = Reader(s).answer()
+        assert status == 201
+        said.append(json.loads(body))
+    s.close()
+    kept = json.loads(one(server.local(), get(b"/v1/events?limit=1000"))[2])
+    assert kept[-len(said):] == said
+    assert len({e["merkle_root"] for e in said}) == len(said)
+
+
 # ---- slow clients and limits ------------------------------------------------
 
 
