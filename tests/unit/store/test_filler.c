@@ -7,6 +7,7 @@
 
 #include "base/diag.h"
 #include "gate.h"
+#include "store/journal.h"
 
 #define SEGMENT (256u << 10)
 
@@ -197,6 +198,27 @@ test_copies(void **state)
 	folder_drop(copy);
 }
 
+/* Segments never take much more than what they hold. */
+static void
+test_sizes(void **state)
+{
+	uint64_t before = 0, most = 0, size, first = 1u << 20;
+	struct journal j;
+
+	(void)state;
+	assert_int_equal(
+		journal_init(&j, dir, (const uint8_t *)"0123456789abcdef"), 0);
+	for (uint64_t i = 1; i <= 60; i++, before += size) {
+		size = journal_size(&j, i);
+		assert_true((size & (size - 1)) == 0 && size >= most);
+		assert_true(size == first || size <= before / 4);
+		most = size;
+	}
+	assert_true(most == 256u << 20);
+	assert_true(journal_size(&j, UINT32_MAX) == most);
+	journal_fini(&j);
+}
+
 int
 main(void)
 {
@@ -205,6 +227,7 @@ main(void)
 		TEST(test_ahead),     TEST(test_small),
 		TEST(test_never),     TEST(test_filler_fails),
 		TEST(test_full_disk), TEST(test_copies),
+		TEST(test_sizes),
 	};
 
 	diag_set_level(DIAG_ERROR);
