@@ -541,10 +541,11 @@ def test_gone_in_the_middle(serve):
     server.until("weir_http_connections", 0)
 
 
-def test_gone_under_load(serve):
+@pytest.mark.parametrize("threads", [1, 2, 4])
+def test_gone_under_load(serve, threads):
     """Clients that go while their event waits for the group commit, among
     others that stay: those are answered, every time."""
-    server = serve(http_threads=1)
+    server = serve(http_threads=threads)
     auth = b"Authorization: Bearer %s\r\n" % server.token()
     text = post(EVENT % 7, extra=auth)
     stay = [server.tcp() for _ in range(32)]
