@@ -21,7 +21,9 @@
  * is read in. A head beyond it is answered with 431 or 414. */
 #define POOL_BYTES (8u << 10)
 #define LONG_MS	   60000
-#define MANY	   4 /* that wait: a look is cheaper than to suspend them */
+/* A look that finds work pays for some that find none. */
+#define LOOKS	   8
+#define LOOKS_MOST 256
 #define PEM_MOST   (1u << 20)
 #define TLS_KINDS  "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
 
@@ -229,6 +231,19 @@ sleep_until_some(struct http_worker *w)
 		(void)!os()->read(w->wake_fd, &word, sizeof(word));
 }
 
+/* Where requests come one upon the other, looking again is cheaper than to
+ * suspend those who wait and to fall asleep. */
+static void
+count_look(struct http_worker *w)
+{
+	if (w->busy)
+		w->credit += LOOKS;
+	else if (w->credit > 0)
+		w->credit--;
+	if (w->credit > LOOKS_MOST)
+		w->credit = LOOKS_MOST;
+}
+
 static void *
 work(void *cookie)
 {
@@ -240,11 +255,9 @@ work(void *cookie)
 		w->busy = false;
 		w->waiting = 0;
 		MHD_run(w->daemon);
-		w->patient = w->busy || w->waiting >= MANY;
-		/* Where requests come one upon the other, looking again is
-		 * cheaper than falling asleep; but those who were answered
-		 * need a processor to come again. */
-		if (w->patient)
+		count_look(w);
+		/* Those who were answered need a processor to come again. */
+		if (w->credit > 0)
 			sched_yield();
 		else if (w->waiting == 0)
 			sleep_until_some(w);

@@ -77,7 +77,7 @@ struct http_worker {
 	bool runs;
 	/* Its own thread's, of one look at the connections. */
 	bool busy;	  /* a request was looked at */
-	bool patient;	  /* one more look follows soon */
+	unsigned credit;  /* so many more follow at once */
 	unsigned waiting; /* for the API, not suspended */
 	int poll_fd, wake_fd; /* the daemon's epoll; an eventfd */
 	/* Pushed by any thread, taken by its own. */

@@ -29,7 +29,7 @@
 #define DISCARD_MOST (64u << 10) /* of a refused body, to keep the line */
 #define REFUSAL_MAX  2048
 #define NO_ROUTE     "none"
-#define LOOKS	     64 /* at a call that the API has */
+#define LOOKS	     400 /* at a call that the API has */
 
 /* ---- waiting ------------------------------------------------------------- */
 
@@ -115,7 +115,7 @@ http_conn_is_left(struct http_conn *c)
 static enum MHD_Result
 wait_for_api(struct http_conn *c)
 {
-	if (c->worker->patient && api_submitted(c->call) && c->looks++ < LOOKS)
+	if (c->worker->credit > 0 && api_submitted(c->call) && c->looks++ < LOOKS)
 		c->worker->waiting++;
 	else
 		http_conn_suspend(c);
