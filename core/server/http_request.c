@@ -115,7 +115,8 @@ http_conn_is_left(struct http_conn *c)
 static enum MHD_Result
 wait_for_api(struct http_conn *c)
 {
-	if (c->worker->credit > 0 && api_submitted(c->call) && c->looks++ < LOOKS)
+	if (c->worker->credit > 0 && api_submitted(c->call) &&
+	    c->looks++ < LOOKS)
 		c->worker->waiting++;
 	else
 		http_conn_suspend(c);
