@@ -133,9 +133,9 @@ int os_pwrite_all(int fd, const char *path, const void *buf, size_t n,
 		  uint64_t at, struct weir_err *err);
 int os_zero_fill(int fd, const char *path, uint64_t from, uint64_t to,
 		 struct weir_err *err); /* real zero bytes, by pwrite */
-/* Asks for short turns of the processor for this thread, so that none waits long
- * for another where many work for one request. Linux before 6.12 has no such
- * thing, and a filter may forbid it: then all stays as it is. */
+/* Asks for short turns of the processor for this thread, so that none waits
+ * long for another where many work for one request. Linux before 6.12 has no
+ * such thing, and a filter may forbid it: then all stays as it is. */
 void os_short_turns(void);
 int os_sync_data(int fd, const char *path, struct weir_err *err);
 int os_sync_folder(const char *path, struct weir_err *err); /* open+fsync */
