@@ -443,7 +443,6 @@ http_request_end(void *cls, struct MHD_Connection *m, void **cookie,
 	(void)why;
 	if (c == NULL || !c->open)
 		return;
-	c->open = false;
 	stream = atomic_load(&c->step) == HTTP_STREAM;
 	if (stream) {
 		hub_forget(c->http->hub, &c->waiter);
@@ -453,15 +452,16 @@ http_request_end(void *cls, struct MHD_Connection *m, void **cookie,
 		http_count_answer(&c->http->counts, c->method, c->route,
 				  c->status,
 				  stream ? -1 : clock_monotonic() - c->began);
+	if (stream || !leave_call(c)) {
+		api_end(c->call); /* which still tells of its target */
+		c->call = NULL;
+		atomic_store(&c->wait, HTTP_GOES);
+	}
 	buf_fini(&c->refusal);
 	if (c->target_len > TARGET_KEPT) {
 		mem_free(c->target);
 		c->target = NULL;
 	}
+	c->open = false;
 	http_conn_step(c, HTTP_IDLE);
-	if (!stream && leave_call(c))
-		return;
-	api_end(c->call);
-	c->call = NULL;
-	atomic_store(&c->wait, HTTP_GOES);
 }

@@ -68,6 +68,17 @@ def test_json_with_requests(server):
     assert "my-id.1" not in server.words()
 
 
+def test_long_target(server):
+    path = os.path.join(server.dir, "weir.diag")
+    config(server, "--diag-target", "file", "--diag-levels", "api=debug")
+    assert server.start(), server.words()
+    server.make_token()
+    target = "/v1/aggregates/load/" + "n" * 250
+    server.ask("GET", target, check=404)
+    said = wait_for(lambda: [x for x in lines_of(path) if "n" * 250 in x])
+    assert "GET %s: 404" % target in said[0]
+
+
 def test_hangup(server, tmp_path):
     """Moved away, the file is begun anew, by the sinks' processes too; settings
     are read again, and bad ones are not taken."""
