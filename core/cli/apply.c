@@ -360,21 +360,17 @@ static int
 print_receipt(struct cli *c, struct store *s, const struct receipt *receipt,
 	      struct weir_err *err)
 {
-	struct reader *r = reader_new(s), *side = reader_new(s);
-	struct record_view v;
+	struct reader *r = reader_new_mapped(s);
 	struct buf line;
-	int rc = r != NULL && side != NULL ? 0 : err_nomem(err);
+	int rc = r != NULL ? 0 : err_nomem(err);
 
 	buf_init(&line, CLI_TEXT_MAX);
 	if (rc == 0)
-		rc = reader_at(r, &v, receipt->position, err);
-	if (rc == 0)
-		rc = reader_json(side, &line, &v, err);
+		rc = reader_receipt_json(r, &line, receipt, err);
 	if (rc == 0)
 		rc = out_json(c, buf_str(&line), err);
 	buf_fini(&line);
 	reader_free(r);
-	reader_free(side);
 	return rc;
 }
 

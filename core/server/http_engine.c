@@ -21,11 +21,11 @@
  * is read in. A head beyond it is answered with 431 or 414. */
 #define POOL_BYTES (8u << 10)
 #define LONG_MS	   60000
-/* A look that finds work pays for some that find none. */
-#define LOOKS	   8
-#define LOOKS_MOST 256
-#define PEM_MOST   (1u << 20)
-#define TLS_KINDS  "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
+/* A look that finds work pays for so many that find none. */
+#define CREDIT	    8
+#define CREDIT_MOST 256
+#define PEM_MOST    (1u << 20)
+#define TLS_KINDS   "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
 
 /* Of the thread that starts a daemon. */
 static _Thread_local char *said;
@@ -237,11 +237,11 @@ static void
 count_look(struct http_worker *w)
 {
 	if (w->busy)
-		w->credit += LOOKS;
+		w->credit += CREDIT;
 	else if (w->credit > 0)
 		w->credit--;
-	if (w->credit > LOOKS_MOST)
-		w->credit = LOOKS_MOST;
+	if (w->credit > CREDIT_MOST)
+		w->credit = CREDIT_MOST;
 }
 
 static void *

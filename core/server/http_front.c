@@ -169,8 +169,8 @@ http_front_notify(void *cls, struct MHD_Connection *m, void **cookie,
 		*cookie = NULL;
 	}
 	pthread_mutex_unlock(&h->lock);
-	if (c != NULL && !http_conn_is_left(c))
-		http_conn_free(c);
+	if (c != NULL)
+		http_conn_end(c);
 }
 
 /* ---- who is it ----------------------------------------------------------- */

@@ -75,10 +75,10 @@ struct http_worker {
 	struct MHD_Daemon *daemon;
 	pthread_t thread;
 	bool runs;
-	/* Its own thread's, of one look at the connections. */
-	bool busy;	  /* a request was looked at */
-	unsigned credit;  /* so many more follow at once */
-	unsigned waiting; /* for the API, not suspended */
+	/* Its own thread's: */
+	bool busy;	  /* the last look at its connections found work */
+	unsigned waiting; /* for the API, not suspended, at that look */
+	unsigned credit;  /* so many more looks follow at once */
 	int poll_fd, wake_fd; /* the daemon's epoll; an eventfd */
 	/* Pushed by any thread, taken by its own. */
 	_Atomic(struct http_conn *) woken, fresh;
@@ -183,9 +183,9 @@ struct http_conn {
 };
 
 void http_conn_free(struct http_conn *c);
-/* True when a call that the API still has needs the connection's memory. Its
- * `ready` frees it then. */
-bool http_conn_is_left(struct http_conn *c);
+/* The connection has ended: frees it, or leaves that to the `ready` of a call
+ * that the API still has. */
+void http_conn_end(struct http_conn *c);
 /* Wakes a connection that waits (HTTP_ARMED, HTTP_SUSPENDED). Any thread that
  * knows that it still waits, or holds lock. */
 void http_conn_wake(struct http_conn *c);

@@ -29,7 +29,7 @@
 #define DISCARD_MOST (64u << 10) /* of a refused body, to keep the line */
 #define REFUSAL_MAX  2048
 #define NO_ROUTE     "none"
-#define LOOKS	     400 /* at a call that the API has */
+#define LOOKS_MOST   400 /* at a call that the API has */
 
 /* ---- waiting ------------------------------------------------------------- */
 
@@ -101,12 +101,13 @@ on_ready(void *cookie)
 		end_left(h, call);
 }
 
-bool
-http_conn_is_left(struct http_conn *c)
+void
+http_conn_end(struct http_conn *c)
 {
 	int left = HTTP_LEFT;
 
-	return atomic_compare_exchange_strong(&c->wait, &left, HTTP_CLOSED);
+	if (!atomic_compare_exchange_strong(&c->wait, &left, HTTP_CLOSED))
+		http_conn_free(c);
 }
 
 /* To suspend a connection and to resume it costs libmicrohttpd two calls of
@@ -116,7 +117,7 @@ static enum MHD_Result
 wait_for_api(struct http_conn *c)
 {
 	if (c->worker->credit > 0 && api_submitted(c->call) &&
-	    c->looks++ < LOOKS)
+	    c->looks++ < LOOKS_MOST)
 		c->worker->waiting++;
 	else
 		http_conn_suspend(c);

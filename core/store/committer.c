@@ -70,7 +70,10 @@ place_in_tree(struct batch *b, uint8_t node[RECORD_DIGEST], uint64_t *skip,
 static void
 note_left(struct receipt *r, const struct summit *top)
 {
-	r->lefts_known = top->below == 0 && top->npeaks <= RECEIPT_LEFT + 1;
+	_Static_assert(RECEIPT_LEFT == HEAD_PEAKS - 1,
+		       "all but the record's own");
+
+	r->lefts_known = top->below == 0;
 	r->lefts = r->lefts_known ? top->npeaks - 1 : 0;
 	for (unsigned i = 0; i < r->lefts; i++)
 		memcpy(r->left[i], top->peak[r->lefts - 1 - i].node,

@@ -17,6 +17,7 @@
 
 #define FIRST (1u << 20)
 #define LAST  (256u << 20)
+#define TIMES 8		 /* what stands, when segments double */
 #define WARM  (8u << 20) /* the segment before */
 /* As weir does it: kernels that copy into large new folios can take ten times
  * as long for it. */
@@ -60,7 +61,7 @@ next_segment(struct plain *p)
 		close(p->fd);
 	if (p->number == 0)
 		p->size = FIRST;
-	else if (p->size < LAST && p->before >= 8 * p->size)
+	else if (p->size < LAST && p->before >= TIMES * p->size)
 		p->size *= 2;
 	p->before += p->size;
 	snprintf(path, sizeof(path), "%s/%08llu", p->dir,
@@ -83,7 +84,7 @@ plain_open(struct plain *p, size_t most, bool warm)
 	*p = (struct plain){.fd = -1};
 	if (warm) {
 		p->size = WARM;
-		p->before = 8 * WARM;
+		p->before = TIMES * WARM;
 		p->number = 1;
 	}
 	p->block = malloc(most);
