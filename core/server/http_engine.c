@@ -256,6 +256,8 @@ work(void *cookie)
 		w->waiting = 0;
 		MHD_run(w->daemon);
 		count_look(w);
+		if (w->busy)
+			continue;
 		/* Those who were answered need a processor to come again. */
 		if (w->credit > 0)
 			sched_yield();

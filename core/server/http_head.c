@@ -27,6 +27,40 @@ is_token(struct weir_str s)
 	return s.len > 0;
 }
 
+static bool
+is_control(char c)
+{
+	return ((unsigned char)c < ' ' && c != '\t') || c == 0x7f;
+}
+
+#define ONES 0x0101010101010101u
+#define TOPS 0x8080808080808080u
+
+/* A bit for each byte below n (at most 0x80); perhaps for some above such a
+ * one, too. */
+static uint64_t
+bytes_below(uint64_t word, unsigned n)
+{
+	return (word - ONES * n) & ~word & TOPS;
+}
+
+static bool
+holds_control(struct weir_str s)
+{
+	size_t i = 0;
+	uint64_t word;
+
+	for (; s.len - i >= sizeof(word); i += sizeof(word)) {
+		memcpy(&word, s.data + i, sizeof(word));
+		if ((bytes_below(word, ' ') |
+		     bytes_below(word ^ ONES * 0x7f, 1)) != 0)
+			break;
+	}
+	while (i < s.len && !is_control(s.data[i]))
+		i++;
+	return i < s.len;
+}
+
 /* ---- lines --------------------------------------------------------------- */
 
 /* A header line at p: its end, or NULL. */
@@ -38,17 +72,17 @@ line_end(const char *p, const char *end)
 	if (colon == NULL ||
 	    !is_token((struct weir_str){p, (size_t)(colon - p)}))
 		return NULL;
-	for (value = colon + 1; value < end && *value != '\0'; value++)
-		if (((unsigned char)*value < ' ' && *value != '\t') ||
-		    *value == 0x7f)
-			return NULL;
-	if (end - value < 2 || value[1] != '\0')
+	colon++;
+	value = memchr(colon, '\0', (size_t)(end - colon));
+	if (value == NULL || end - value < 2 || value[1] != '\0' ||
+	    holds_control((struct weir_str){colon, (size_t)(value - colon)}))
 		return NULL;
 	return value + 2;
 }
 
 bool
-http_head_lines(const char *method, const char *version, size_t n)
+http_head_lines(struct http_head *h, const char *method, const char *version,
+		size_t n)
 {
 	const char *end = method + n, *p;
 	uintptr_t from = (uintptr_t)method, at = (uintptr_t)version;
@@ -61,6 +95,7 @@ http_head_lines(const char *method, const char *version, size_t n)
 	p += 2;
 	while (p != NULL && end - p > 2)
 		p = line_end(p, end);
+	h->seen = true;
 	return p != NULL && end - p == 2 && p[0] == '\0' && p[1] == '\0';
 }
 
@@ -112,13 +147,10 @@ http_head_field(struct http_head *h, struct weir_str name,
 		struct weir_str value)
 {
 	value = trimmed(value);
-	if (!is_token(name))
+	if (!h->seen && !is_token(name))
 		fault(h, 400, "a header's name holds what no name may hold");
-	for (size_t i = 0; i < value.len; i++)
-		if (((unsigned char)value.data[i] < ' ' &&
-		     value.data[i] != '\t') ||
-		    value.data[i] == 0x7f)
-			fault(h, 400, "a header holds a control character");
+	if (!h->seen && holds_control(value))
+		fault(h, 400, "a header holds a control character");
 	switch (name.len) {
 	case 4:
 		if (!name_is(name, "Host"))

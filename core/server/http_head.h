@@ -20,24 +20,26 @@ struct http_fault {
 	const char *message; /* one sentence, static */
 };
 
-/*
- * The bytes of a head as the library leaves them: as they came, but for a NUL
- * in the place of each space of the request line, of each header's colon and of
- * each CR and LF that ended a line. method and version point into it; n counts
- * from method to the head's end. False: the lines are not what they should be.
- * Where method and version are not in one piece of n bytes nothing can be said:
- * true.
- */
-bool http_head_lines(const char *method, const char *version, size_t n);
-
 /* What the header fields say, gathered one by one. */
 struct http_head {
 	unsigned hosts, lengths, codings, authorizations;
 	struct weir_str host, origin, expect;
 	uint64_t length; /* of the body, when lengths is not 0 */
 	bool chunked;
+	bool seen;		 /* the bytes of all names and values */
 	struct http_fault fault; /* the first one */
 };
+/*
+ * The bytes of a head as the library leaves them: as they came, but for a NUL
+ * in the place of each space of the request line, of each header's colon and of
+ * each CR and LF that ended a line. method and version point into it; n counts
+ * from method to the head's end. False: the lines are not what they should be.
+ * Where method and version are not in one piece of n bytes nothing can be said:
+ * true, and the fields are looked at one by one.
+ */
+bool http_head_lines(struct http_head *h, const char *method,
+		     const char *version, size_t n);
+
 void http_head_field(struct http_head *h, struct weir_str name,
 		     struct weir_str value);
 

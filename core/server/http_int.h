@@ -76,9 +76,9 @@ struct http_worker {
 	pthread_t thread;
 	bool runs;
 	/* Its own thread's: */
-	bool busy;	  /* the last look at its connections found work */
-	unsigned waiting; /* for the API, not suspended, at that look */
-	unsigned credit;  /* so many more looks follow at once */
+	bool busy;	      /* the last look at its connections found work */
+	unsigned waiting;     /* for the API, not suspended, at that look */
+	unsigned credit;      /* so many more looks follow at once */
 	int poll_fd, wake_fd; /* the daemon's epoll; an eventfd */
 	/* Pushed by any thread, taken by its own. */
 	_Atomic(struct http_conn *) woken, fresh;
@@ -137,9 +137,13 @@ enum http_wait {
 };
 
 struct http_conn {
+	/* What each look at one that waits needs. */
+	_Atomic int wait; /* enum http_wait */
+	unsigned looks;	  /* its thread's: so many more at this call */
+	struct http_worker *worker;
+
 	struct http *http;
 	struct http_engine *engine;
-	struct http_worker *worker;
 	struct http_conn *pushed;	 /* the next one of woken or fresh */
 	struct http_conn *next, *before; /* all connections */
 	struct http_conn *same;		 /* of the same bucket */
@@ -159,7 +163,6 @@ struct http_conn {
 	} field[HTTP_FIELDS];
 	unsigned nfields; /* may be more than there is room for */
 	struct api_call *call;
-	unsigned looks; /* at it, since the API has it */
 	struct buf refusal;
 	const char *method, *route;
 	int64_t began;
@@ -174,7 +177,6 @@ struct http_conn {
 	_Atomic int64_t since;	/* of the step */
 	_Atomic uint64_t count; /* bytes of the body, pieces of a stream */
 	_Atomic uint64_t requests;
-	_Atomic int wait; /* enum http_wait */
 
 	/* The front's: what it saw. */
 	uint64_t seen, seen_requests;

@@ -116,11 +116,12 @@ http_conn_end(struct http_conn *c)
 static enum MHD_Result
 wait_for_api(struct http_conn *c)
 {
-	if (c->worker->credit > 0 && api_submitted(c->call) &&
-	    c->looks++ < LOOKS_MOST)
+	if (c->worker->credit > 0 && c->looks > 0) {
+		c->looks--;
 		c->worker->waiting++;
-	else
+	} else {
 		http_conn_suspend(c);
+	}
 	return MHD_YES;
 }
 
@@ -262,7 +263,7 @@ look_at_head(struct http_conn *c, struct http_head *head, struct weir_str *path,
 	if (c->no_room)
 		return (struct http_fault){503, "not enough memory"};
 	if (info == NULL ||
-	    !http_head_lines(method, version, info->header_size))
+	    !http_head_lines(head, method, version, info->header_size))
 		return (struct http_fault){
 			400, "each line of the head must be a header as RFC "
 			     "9112 has it, and end in CR LF"};
@@ -372,9 +373,10 @@ run(struct http_conn *c)
 {
 	http_conn_step(c, HTTP_RUN);
 	atomic_store(&c->wait, HTTP_ARMED);
-	c->looks = 0;
-	if (!api_run(c->call, on_ready, c))
+	if (!api_run(c->call, on_ready, c)) {
+		c->looks = api_submitted(c->call) ? LOOKS_MOST : 0;
 		return wait_for_api(c);
+	}
 	atomic_store(&c->wait, HTTP_GOES);
 	return send_answer(c);
 }

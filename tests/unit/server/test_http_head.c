@@ -17,7 +17,9 @@
 static bool
 lines(const char *text, size_t n)
 {
-	return http_head_lines(text, text + sizeof("GET\0/health"), n);
+	struct http_head h = {0};
+
+	return http_head_lines(&h, text, text + sizeof("GET\0/health"), n);
 }
 #define LINES(text) lines(HEAD(text), sizeof(HEAD(text)) - 1)
 
@@ -66,6 +68,27 @@ test_any_byte(void **state)
 			copy[i] = (char)byte;
 			if (byte != whole[i] && !(byte == '\t' && i > 24))
 				assert_false(lines(copy, n));
+		}
+}
+
+static void
+test_long_values(void **state)
+{
+	static const char whole[] =
+		HEAD("\0\0Some\0 a value of more than two words\0\0\0\0");
+	char copy[sizeof(whole)];
+	size_t from = sizeof(HEAD("\0\0Some\0")) - 1;
+	size_t n = sizeof(whole) - 1;
+
+	(void)state;
+	for (size_t i = from; i < n - 4; i++)
+		for (int byte = 1; byte < 256; byte++) {
+			bool control =
+				(byte < ' ' && byte != '\t') || byte == 0x7f;
+
+			memcpy(copy, whole, sizeof(whole));
+			copy[i] = (char)byte;
+			assert_int_equal(lines(copy, n), !control);
 		}
 }
 
@@ -176,8 +199,11 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_lines),  cmocka_unit_test(test_any_byte),
-		cmocka_unit_test(test_fields), cmocka_unit_test(test_targets),
+		cmocka_unit_test(test_lines),
+		cmocka_unit_test(test_any_byte),
+		cmocka_unit_test(test_long_values),
+		cmocka_unit_test(test_fields),
+		cmocka_unit_test(test_targets),
 		cmocka_unit_test(test_hosts),
 	};
 
