@@ -71,7 +71,7 @@ buf_reserve(struct buf *b, size_t extra)
 }
 
 int
-buf_add(struct buf *b, const void *p, size_t n)
+buf_add_any(struct buf *b, const void *p, size_t n)
 {
 	int rc = buf_reserve(b, n);
 
@@ -86,18 +86,6 @@ int
 buf_add_str(struct buf *b, struct weir_str s)
 {
 	return buf_add(b, s.data, s.len);
-}
-
-int
-buf_puts(struct buf *b, const char *s)
-{
-	return buf_add(b, s, strlen(s));
-}
-
-int
-buf_putc(struct buf *b, char c)
-{
-	return buf_add(b, &c, 1);
 }
 
 int

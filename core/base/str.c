@@ -6,6 +6,9 @@
 #include <endian.h>
 #include <stdio.h>
 #include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 #define NEAREST_LEN_MAX 64u
 
@@ -246,6 +249,30 @@ str_check_tag(struct weir_str s, struct weir_err *err)
 
 /* ---- hex, base64, numbers ----------------------------------------------- */
 
+#ifdef __SSE2__
+/* Nibbles to digits. */
+static __m128i
+hex_digits(__m128i v)
+{
+	__m128i letter = _mm_cmpgt_epi8(v, _mm_set1_epi8(9));
+
+	return _mm_add_epi8(
+		_mm_add_epi8(v, _mm_set1_epi8('0')),
+		_mm_and_si128(letter, _mm_set1_epi8('a' - '9' - 1)));
+}
+
+static void
+hex_sixteen(char *out, const unsigned char *s)
+{
+	__m128i v = _mm_loadu_si128((const void *)s), low = _mm_set1_epi8(15);
+	__m128i h = hex_digits(_mm_and_si128(_mm_srli_epi16(v, 4), low));
+	__m128i l = hex_digits(_mm_and_si128(v, low));
+
+	_mm_storeu_si128((void *)out, _mm_unpacklo_epi8(h, l));
+	_mm_storeu_si128((void *)(out + 16), _mm_unpackhi_epi8(h, l));
+}
+#endif
+
 /* Four bytes at once: a nibble in each byte of a word, then all to digits. */
 static void
 hex_four(char *out, const unsigned char *s)
@@ -280,6 +307,10 @@ str_hex(char *out, const void *p, size_t n)
 	const unsigned char *s = p;
 	size_t i = 0;
 
+#ifdef __SSE2__
+	for (; i + 16 <= n; i += 16)
+		hex_sixteen(out + 2 * i, s + i);
+#endif
 	for (; i + 4 <= n; i += 4)
 		hex_four(out + 2 * i, s + i);
 	for (; i < n; i++) {

@@ -133,7 +133,8 @@ test_names_bytes(void **state)
 				int rc = str_check_name(
 					(struct weir_str){name, n}, "f", 128,
 					false, NULL);
-				assert_int_equal(rc == 0, b >= 0x20 && b < 0x7f);
+				assert_int_equal(rc == 0,
+						 b >= 0x20 && b < 0x7f);
 			}
 		}
 	}
@@ -165,6 +166,27 @@ test_tags(void **state)
 	/* U+200B and U+FEFF are no White_Space */
 	assert_int_equal(str_check_tag(STR("a\xe2\x80\x8b"), &err), 0);
 	assert_int_equal(str_check_tag(STR("\xc3\xa9t\xc3\xa9:1"), &err), 0);
+}
+
+static void
+test_hex_any(void **state)
+{
+	unsigned char raw[256];
+	char text[2 * 64 + 1], want[3];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(raw); i++)
+		raw[i] = (unsigned char)i;
+	for (size_t n = 0; n <= 64; n++)
+		for (size_t from = 0; from + n <= sizeof(raw); from++) {
+			str_hex(text, raw + from, n);
+			assert_int_equal(strlen(text), 2 * n);
+			for (size_t i = 0; i < n; i++) {
+				snprintf(want, sizeof(want), "%02x",
+					 raw[from + i]);
+				assert_memory_equal(text + 2 * i, want, 2);
+			}
+		}
 }
 
 static void
@@ -321,12 +343,18 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_compare),	 cmocka_unit_test(test_utf8),
-		cmocka_unit_test(test_utf8_all), cmocka_unit_test(test_names),
+		cmocka_unit_test(test_compare),
+		cmocka_unit_test(test_utf8),
+		cmocka_unit_test(test_utf8_all),
+		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_names_bytes),
-		cmocka_unit_test(test_tags),	 cmocka_unit_test(test_hex),
-		cmocka_unit_test(test_base64),	 cmocka_unit_test(test_numbers),
-		cmocka_unit_test(test_match),	 cmocka_unit_test(test_nearest),
+		cmocka_unit_test(test_tags),
+		cmocka_unit_test(test_hex),
+		cmocka_unit_test(test_hex_any),
+		cmocka_unit_test(test_base64),
+		cmocka_unit_test(test_numbers),
+		cmocka_unit_test(test_match),
+		cmocka_unit_test(test_nearest),
 		cmocka_unit_test(test_show),
 	};
 
