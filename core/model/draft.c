@@ -451,8 +451,7 @@ unknown_member(struct weir_str key, enum shape shape, struct weir_err *err)
 				       "\"%s\" belongs to an EventRecord, "
 				       "which has \"metadata\"",
 				       members[i].name);
-		else if (shape != BODY &&
-			 json_string_is(key, members[i].name))
+		else if (shape != BODY && json_string_is(key, members[i].name))
 			return err_set(err, WEIR_EINPUT,
 				       "\"%s\" does not belong there in an "
 				       "EventRecord",
@@ -568,8 +567,10 @@ settle_payload(struct draft *d, struct weir_err *err)
 	if (d->content.data == NULL || str_is(d->content, "json")) {
 		r->content = WEIR_CONTENT_JSON;
 		r->payload = d->payload;
-		return d->payload_base64.data != NULL ? exact_payload(d, err)
-						      : 0;
+		if (d->payload_base64.data != NULL)
+			return exact_payload(d, err);
+		r->json_known = true;
+		return 0;
 	}
 	if (str_is(d->content, "text")) {
 		r->content = WEIR_CONTENT_TEXT;

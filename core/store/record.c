@@ -78,6 +78,8 @@ check_payload(struct record_draft *d, struct weir_err *err)
 			       d->payload.len, WEIR_PAYLOAD_MAX);
 	switch (d->content) {
 	case WEIR_CONTENT_JSON:
+		if (d->json_known)
+			return 0;
 		return json_check(d->payload, &d->payload, "payload", err);
 	case WEIR_CONTENT_TEXT:
 		valid = str_utf8_valid(d->payload);

@@ -20,8 +20,8 @@ struct buf;
 #define RECORD_DIGEST 32
 
 /* Special values of draft.expected. */
-#define EXPECT_ANY UINT64_MAX		/* no check */
-#define EXPECT_EXISTS (UINT64_MAX - 1)	/* version 1 or more */
+#define EXPECT_ANY    UINT64_MAX       /* no check */
+#define EXPECT_EXISTS (UINT64_MAX - 1) /* version 1 or more */
 /* 0 is "none": the aggregate must not exist yet. Any other is the version the
  * aggregate must have before this record (within a commit: as left by the
  * records before it). */
@@ -33,13 +33,14 @@ struct record_draft {
 	enum weir_content content;
 	struct weir_str aggregate_type, aggregate_id, event_type;
 	struct weir_str payload;
+	bool json_known; /* the payload is out of a text json_check took */
 	struct weir_str group, user; /* both, or absent: null */
 	const struct weir_str *tags;
 	size_t ntags;
 	struct weir_str correlation_id, causation_id, traceparent;
 	uint8_t event_id[16];
-	bool has_event_id;    /* else a UUIDv7 is made */
-	bool has_created_at;  /* else the time of admission */
+	bool has_event_id;   /* else a UUIDv7 is made */
+	bool has_created_at; /* else the time of admission */
 	int64_t created_at;
 	uint64_t token;	      /* sequence of the token that wrote it, or 0 */
 	uint64_t token_limit; /* so many records may carry it; 0: no limit */
