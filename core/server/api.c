@@ -79,7 +79,7 @@ call_new(struct api *a, size_t target)
 		call_free(c);
 		return NULL;
 	}
-	memset(c, 0, offsetof(struct api_call, memory));
+	memset(c, 0, offsetof(struct api_call, params));
 	c->out.max = API_OUT_MAX;
 	c->fields.max = 1 << 16;
 	return c;

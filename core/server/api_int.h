@@ -67,9 +67,9 @@ struct api {
 	void *host_cookie;
 	char boot[17]; /* what made request ids begin with */
 	_Atomic uint64_t calls;
-	int64_t started;	 /* monotonic */
-	_Atomic size_t held;	 /* bytes of bodies, drafts and answers */
-	_Atomic int imports;	 /* under way */
+	int64_t started;     /* monotonic */
+	_Atomic size_t held; /* bytes of bodies, drafts and answers */
+	_Atomic int imports; /* under way */
 	struct api_work *work;
 	_Atomic int64_t probing; /* since (monotonic), or 0 */
 	_Atomic uint64_t results[API_RESULTS];
@@ -92,7 +92,6 @@ struct api_call {
 	const struct api_route *route;
 	struct weir_str part[API_PARTS]; /* decoded {...} of the path */
 	struct weir_str path, query;	 /* still encoded */
-	struct api_param params[API_PARAMS];
 	size_t nparams;
 	struct api_request request;
 	struct api_caller caller;
@@ -111,7 +110,6 @@ struct api_call {
 	int on_version, on_id; /* status of a conflict of version, of event_id;
 				* 0: 409 */
 	int rc;
-	struct weir_err err;
 	void (*ready)(void *cookie);
 	void *ready_cookie;
 	void (*job)(struct api_call *c); /* api_work.c's */
@@ -119,8 +117,13 @@ struct api_call {
 	void *own;		     /* of the route */
 	void (*own_free)(void *own); /* NULL: mem_free */
 
+	/* Large, and not cleared for the next call: so many as nparams says,
+	 * and why an append failed, when rc is not 0. */
+	struct api_param params[API_PARAMS];
+	struct weir_err err;
+
 	/* Memory: what is small stays for the next call. */
-	char *memory; /* of the decoded texts above */
+	char *memory; /* of the decoded texts */
 	size_t memory_cap;
 	struct buf body;   /* of the request */
 	struct buf out;	   /* of the answer */

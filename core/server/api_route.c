@@ -8,6 +8,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include "base/buf.h"
 #include "base/err.h"
@@ -15,8 +16,8 @@
 #include "base/os.h"
 #include "base/str.h"
 
-#define SEGMENTS 8
-#define ROUTES	 100
+#define SEGMENTS  8
+#define ROUTES	  100
 #define ALLOW_MAX 100
 
 /* Each api_X.c has its line here. */
@@ -177,7 +178,8 @@ struct cut_route {
 	size_t n, parts;
 };
 
-static struct cut_route cut_routes[ROUTES];
+static struct cut_route cut_routes[ROUTES]; /* those of n segments together */
+static size_t first_cut[SEGMENTS + 2];	    /* of n segments */
 static size_t ncut;
 static pthread_once_t cutting = PTHREAD_ONCE_INIT;
 
@@ -197,19 +199,31 @@ cut_one(void *cookie, const struct api_route *r)
 	return 0;
 }
 
+static int
+by_segments(const void *a, const void *b)
+{
+	const struct cut_route *x = a, *y = b;
+
+	return (x->n > y->n) - (x->n < y->n);
+}
+
 static void
 cut_all(void)
 {
 	api_route_each(cut_one, NULL);
+	qsort(cut_routes, ncut, sizeof(cut_routes[0]), by_segments);
+	for (size_t n = 0, i = 0; n < SEGMENTS + 2; n++) {
+		while (i < ncut && cut_routes[i].n < n)
+			i++;
+		first_cut[n] = i;
+	}
 }
 
 /* The last segments differ most. */
 static bool
-fits(const struct cut_route *k, const struct weir_str *segment, size_t n)
+fits(const struct cut_route *k, const struct weir_str *segment)
 {
-	if (k->n != n)
-		return false;
-	while (n-- > 0) {
+	for (size_t n = k->n; n-- > 0;) {
 		if (k->want[n].data[0] == '{' ? segment[n].len == 0
 					      : !str_eq(k->want[n], segment[n]))
 			return false;
@@ -245,10 +259,10 @@ static void
 match(struct match *m, const char *method, const struct weir_str *segment,
       size_t n)
 {
-	for (size_t i = 0; i < ncut; i++) {
+	for (size_t i = first_cut[n]; i < first_cut[n + 1]; i++) {
 		const struct cut_route *k = &cut_routes[i];
 
-		if (k->parts > m->parts || !fits(k, segment, n))
+		if (k->parts > m->parts || !fits(k, segment))
 			continue;
 		if (k->parts < m->parts) {
 			m->parts = k->parts;
@@ -264,10 +278,10 @@ static void
 methods(char allow[ALLOW_MAX], size_t parts, const struct weir_str *segment,
 	size_t n)
 {
-	for (size_t i = 0; i < ncut; i++) {
+	for (size_t i = first_cut[n]; i < first_cut[n + 1]; i++) {
 		const struct cut_route *k = &cut_routes[i];
 
-		if (k->parts == parts && fits(k, segment, n))
+		if (k->parts == parts && fits(k, segment))
 			add_method(allow, k->route->method);
 	}
 }

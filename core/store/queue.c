@@ -543,12 +543,19 @@ struct queue *
 queue_new(struct store *s)
 {
 	struct queue *q = mem_new(sizeof(*q));
+	pthread_mutexattr_t attr;
 
 	if (q == NULL)
 		return NULL;
 	q->s = s;
 	q->last = &q->first;
-	pthread_mutex_init(&q->mu, NULL);
+	pthread_mutexattr_init(&attr);
+#ifdef PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP
+	/* held for moments only: whoever finds it taken had better try again */
+	pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_ADAPTIVE_NP);
+#endif
+	pthread_mutex_init(&q->mu, &attr);
+	pthread_mutexattr_destroy(&attr);
 	pthread_cond_init(&q->news, NULL);
 	pthread_cond_init(&q->room, NULL);
 	return q;
