@@ -29,6 +29,7 @@ struct http_head {
 	bool seen;		 /* the bytes of all names and values */
 	struct http_fault fault; /* the first one */
 };
+
 /*
  * The bytes of a head as the library leaves them: as they came, but for a NUL
  * in the place of each space of the request line, of each header's colon and of
