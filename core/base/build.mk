@@ -33,4 +33,5 @@ core_libcore_la_SOURCES = \
 	core/base/str.c \
 	core/base/str.h \
 	core/base/uuid.c \
-	core/base/uuid.h
+	core/base/uuid.h \
+	core/base/word.h

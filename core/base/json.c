@@ -114,7 +114,7 @@ hash_key(const struct scan *s, const struct key *k)
 
 	if (!k->escaped) {
 		for (; end - at >= 8; at += 8)
-			h = hash_word(s, h, json_word(at));
+			h = hash_word(s, h, word_load(at));
 		n = (size_t)(end - at);
 		memcpy(pending, at, n);
 		len = k->len;
@@ -126,12 +126,12 @@ hash_key(const struct scan *s, const struct key *k)
 		n += m;
 		if (n < 8)
 			continue;
-		h = hash_word(s, h, json_word(pending));
+		h = hash_word(s, h, word_load(pending));
 		n -= 8;
 		memmove(pending, pending + 8, n);
 	}
 	memset(pending + n, 0, 8 - n);
-	h = hash_word(s, h, json_word(pending));
+	h = hash_word(s, h, word_load(pending));
 	return hash_word(s, h, len);
 }
 

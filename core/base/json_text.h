@@ -11,6 +11,7 @@
 #ifdef __SSE2__
 #include <emmintrin.h>
 #endif
+#include "base/word.h"
 
 /* Decodes the character or escape at *at of a checked string into out (1 to 4
  * bytes; a plain character byte by byte) and moves *at behind it. */
@@ -37,28 +38,6 @@ json_skip_space(const char *at, const char *end)
 	return at;
 }
 
-#define JSON_ONES 0x0101010101010101u
-#define JSON_TOPS 0x8080808080808080u
-
-/* Non-zero when a byte of word is c (c below 0x80). Bytes of 0x80 and above
- * may add false hits, never hide one. */
-static inline uint64_t
-json_has(uint64_t word, unsigned char c)
-{
-	uint64_t diff = word ^ (JSON_ONES * c);
-
-	return (diff - JSON_ONES) & ~diff & JSON_TOPS;
-}
-
-static inline uint64_t
-json_word(const char *p)
-{
-	uint64_t word;
-
-	memcpy(&word, p, sizeof word);
-	return word;
-}
-
 /*
  * Skips bytes of a string in large steps: the first that is a quote or a
  * backslash or, for json_plain, below 0x20 or above 0x7f; or one that stands
@@ -79,8 +58,8 @@ json_quote(const char *at, const char *end)
 	}
 #endif
 	for (; end - at >= 8; at += 8) {
-		uint64_t w = json_word(at);
-		if (json_has(w, '"') || json_has(w, '\\'))
+		uint64_t w = word_load(at);
+		if (word_has(w, '"') || word_has(w, '\\'))
 			break;
 	}
 	return at;
@@ -103,10 +82,9 @@ json_plain(const char *at, const char *end)
 	}
 #endif
 	for (; end - at >= 8; at += 8) {
-		uint64_t w = json_word(at);
-		uint64_t low = (w - JSON_ONES * 0x20) & ~w;
-		if (((w | low) & JSON_TOPS) != 0 || json_has(w, '"') ||
-		    json_has(w, '\\'))
+		uint64_t w = word_load(at);
+		if ((w & WORD_TOPS) != 0 || word_below(w, 0x20) != 0 ||
+		    word_has(w, '"') || word_has(w, '\\'))
 			break;
 	}
 	return at;

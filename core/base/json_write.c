@@ -40,10 +40,10 @@ plain_run(const char *p, size_t n)
 	size_t i = 0;
 
 	for (; i + 8 <= n; i += 8) {
-		uint64_t w = json_word(p + i);
-		uint64_t low = (w - JSON_ONES * 0x20) & ~w & JSON_TOPS;
+		uint64_t w = word_load(p + i);
 
-		if (low != 0 || json_has(w, '"') || json_has(w, '\\'))
+		if (word_below(w, 0x20) != 0 || word_has(w, '"') ||
+		    word_has(w, '\\'))
 			break;
 	}
 	for (; i < n; i++) {

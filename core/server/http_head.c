@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 #include "base/str.h"
+#include "base/word.h"
 
 static const char *const methods[] = {"GET",   "HEAD",	 "POST",    "PUT",
 				      "PATCH", "DELETE", "OPTIONS", NULL};
@@ -33,27 +34,15 @@ is_control(char c)
 	return ((unsigned char)c < ' ' && c != '\t') || c == 0x7f;
 }
 
-#define ONES 0x0101010101010101u
-#define TOPS 0x8080808080808080u
-
-/* A bit for each byte below n (at most 0x80); perhaps for some above such a
- * one, too. */
-static uint64_t
-bytes_below(uint64_t word, unsigned n)
-{
-	return (word - ONES * n) & ~word & TOPS;
-}
-
 static bool
 holds_control(struct weir_str s)
 {
 	size_t i = 0;
-	uint64_t word;
 
-	for (; s.len - i >= sizeof(word); i += sizeof(word)) {
-		memcpy(&word, s.data + i, sizeof(word));
-		if ((bytes_below(word, ' ') |
-		     bytes_below(word ^ ONES * 0x7f, 1)) != 0)
+	for (; s.len - i >= 8; i += 8) {
+		uint64_t word = word_load(s.data + i);
+
+		if (word_below(word, ' ') != 0 || word_has(word, 0x7f) != 0)
 			break;
 	}
 	while (i < s.len && !is_control(s.data[i]))
