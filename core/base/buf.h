@@ -27,7 +27,6 @@ void buf_init(struct buf *b, size_t max);
 void buf_fini(struct buf *b);
 void buf_clear(struct buf *b); /* keeps the memory */
 int buf_reserve(struct buf *b, size_t extra);
-int buf_add_any(struct buf *b, const void *p, size_t n); /* buf_add */
 int buf_add_str(struct buf *b, struct weir_str s);
 int buf_number(struct buf *b, uint64_t n); /* decimal */
 int buf_zero(struct buf *b, size_t n);	   /* n zero bytes */
@@ -36,7 +35,9 @@ int buf_printf(struct buf *b, const char *fmt, ...)
 struct weir_str buf_str(const struct buf *b);
 const char *buf_cstr(struct buf *b); /* NUL-ended view, or "" after failure */
 
-/* Mostly there is room. */
+int buf_add_any(struct buf *b, const void *p, size_t n);
+
+/* Mostly there is room; buf_add_any does the rest. */
 static inline int
 buf_add(struct buf *b, const void *p, size_t n)
 {

@@ -2,8 +2,8 @@
 #include "base/str.h"
 
 #include "base/err.h"
+#include "base/word.h"
 
-#include <endian.h>
 #include <stdio.h>
 #include <string.h>
 #ifdef __SSE2__
@@ -87,13 +87,9 @@ str_utf8_valid(struct weir_str s)
 	size_t at = 0;
 
 	while (at < s.len) {
-		uint64_t word;
-		while (s.len - at >= sizeof word) {
-			memcpy(&word, s.data + at, sizeof word);
-			if (word & 0x8080808080808080u)
-				break;
-			at += sizeof word;
-		}
+		while (s.len - at >= 8 &&
+		       (word_load(s.data + at) & WORD_TOPS) == 0)
+			at += 8;
 		size_t n = str_utf8_one(s.data + at, s.len - at);
 		if (n == 0)
 			return at;
@@ -181,16 +177,13 @@ bad_byte(struct weir_err *err, const char *what, const char *why, size_t at)
 static bool
 is_plain(struct weir_str s)
 {
-	const uint64_t ones = 0x0101010101010101u, tops = ones << 7;
 	size_t at = 0;
-	uint64_t word;
 
-	for (; s.len - at >= sizeof word; at += sizeof word) {
-		memcpy(&word, s.data + at, sizeof word);
-		/* Above 0x7e, then below 0x20; nothing carries once the first
-		 * is ruled out. */
-		if (((word | ((word & ~tops) + ones)) & tops) != 0 ||
-		    ((word + ones * 0x60) & tops) != tops)
+	for (; s.len - at >= 8; at += 8) {
+		uint64_t word = word_load(s.data + at);
+
+		if ((word & WORD_TOPS) != 0 || word_below(word, 0x20) != 0 ||
+		    word_has(word, 0x7f) != 0)
 			return false;
 	}
 	for (; at < s.len; at++)
@@ -273,20 +266,6 @@ hex_sixteen(char *out, const unsigned char *s)
 }
 #endif
 
-/* Four bytes at once: a nibble in each byte of a word, then all to digits. */
-static void
-hex_four(char *out, const unsigned char *s)
-{
-	uint64_t w = (uint64_t)s[0] | (uint64_t)s[1] << 16 |
-		     (uint64_t)s[2] << 32 | (uint64_t)s[3] << 48;
-
-	w = (w >> 4 & 0x000f000f000f000fu) | (w & 0x000f000f000f000fu) << 8;
-	w += 0x3030303030303030u +
-	     ((w + 0x0606060606060606u) >> 4 & 0x0101010101010101u) * 0x27;
-	w = htole64(w);
-	memcpy(out, &w, sizeof(w));
-}
-
 size_t
 str_decimal(char out[20], uint64_t v)
 {
@@ -311,8 +290,6 @@ str_hex(char *out, const void *p, size_t n)
 	for (; i + 16 <= n; i += 16)
 		hex_sixteen(out + 2 * i, s + i);
 #endif
-	for (; i + 4 <= n; i += 4)
-		hex_four(out + 2 * i, s + i);
 	for (; i < n; i++) {
 		out[2 * i] = digits[s[i] >> 4];
 		out[2 * i + 1] = digits[s[i] & 15];

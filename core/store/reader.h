@@ -19,10 +19,9 @@
 
 #include "store/record.h"
 
-struct receipt;
-
 struct store;
 struct reader;
+struct receipt;
 
 struct reader *reader_new(struct store *s); /* NULL: no memory */
 struct reader *reader_new_mapped(struct store *s);

@@ -307,8 +307,10 @@ reader_receipt_json(struct reader *r, struct buf *out,
 	struct record_view v;
 	int rc = reader_at(r, &v, receipt->position, err);
 
-	if (rc != 0 || !receipt->lefts_known)
-		return rc != 0 ? rc : reader_json(r, out, &v, err);
+	if (rc != 0)
+		return rc;
+	if (!receipt->lefts_known)
+		return reader_json(r, out, &v, err);
 	memcpy(root, v.has_node ? v.node : v.hash, RECORD_DIGEST);
 	for (unsigned i = 0; i < receipt->lefts; i++)
 		merkle_inner(root, receipt->left[i], root);
