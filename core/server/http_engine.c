@@ -232,18 +232,8 @@ sleep_until_some(struct http_worker *w)
 }
 
 /* Where requests come one upon the other, looking again is cheaper than to
- * suspend those who wait and to fall asleep. */
-static void
-count_look(struct http_worker *w)
-{
-	if (w->busy)
-		w->credit += CREDIT;
-	else if (w->credit > 0)
-		w->credit--;
-	if (w->credit > CREDIT_MOST)
-		w->credit = CREDIT_MOST;
-}
-
+ * suspend those who wait and to fall asleep. Without credit a look leaves none
+ * that waits and is not suspended. */
 static void *
 work(void *cookie)
 {
@@ -253,16 +243,19 @@ work(void *cookie)
 	while (!atomic_load(&w->stopping)) {
 		take_pushed(w);
 		w->busy = false;
-		w->waiting = 0;
 		MHD_run(w->daemon);
-		count_look(w);
-		if (w->busy)
-			continue;
-		/* Those who were answered need a processor to come again. */
-		if (w->credit > 0)
+		if (w->busy) {
+			w->credit += CREDIT;
+			if (w->credit > CREDIT_MOST)
+				w->credit = CREDIT_MOST;
+		} else if (w->credit > 0) {
+			/* Those who were answered need a processor to come
+			 * again. */
+			w->credit--;
 			sched_yield();
-		else if (w->waiting == 0)
+		} else {
 			sleep_until_some(w);
+		}
 	}
 	return NULL;
 }

@@ -77,7 +77,6 @@ struct http_worker {
 	bool runs;
 	/* Its own thread's: */
 	bool busy;	      /* the last look at its connections found work */
-	unsigned waiting;     /* for the API, not suspended, at that look */
 	unsigned credit;      /* so many more looks follow at once */
 	int poll_fd, wake_fd; /* the daemon's epoll; an eventfd */
 	/* Pushed by any thread, taken by its own. */

@@ -116,12 +116,10 @@ http_conn_end(struct http_conn *c)
 static enum MHD_Result
 wait_for_api(struct http_conn *c)
 {
-	if (c->worker->credit > 0 && c->looks > 0) {
+	if (c->worker->credit > 0 && c->looks > 0)
 		c->looks--;
-		c->worker->waiting++;
-	} else {
+	else
 		http_conn_suspend(c);
-	}
 	return MHD_YES;
 }
 
